@@ -1,0 +1,22 @@
+/**
+ * The entry of the one executable: chooses the role by the name it was called by, or by its first argument. It imports
+ * nothing but this table, so that a command's start does not pay for the daemons.
+ */
+type Role = { readonly main: (argv: string[]) => Promise<number> };
+
+const roles: Readonly<Record<string, () => Promise<Role>>> = {
+  hull: () => import("./cli/main.ts"),
+  docker: () => import("./cli/main.ts"),
+  hulld: () => import("./dockerd/main.ts"),
+  "hull-containerd": () => import("./containerd/main.ts"),
+  "hull-netd": () => import("./network/main.ts"),
+  "hull-runc": () => import("./runc/main.ts"),
+};
+
+const called = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
+const first = process.argv[2] ?? "";
+const byName = roles[called];
+const role = byName ?? roles[first] ?? roles.hull!;
+const argv = process.argv.slice(byName === undefined && roles[first] !== undefined && first !== "hull" ? 3 : 2);
+
+process.exitCode = await (await role()).main(argv);
