@@ -4,6 +4,8 @@
  */
 type Role = { readonly main: (argv: string[]) => Promise<number> };
 
+export {};
+
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   hull: () => import("./cli/main.ts"),
   docker: () => import("./cli/main.ts"),
