@@ -1,0 +1,58 @@
+/** Sizes and durations as docker prints them (go-units). */
+
+const decimal = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+const binary = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
+
+interface Scale {
+  readonly base: number;
+  readonly names: readonly string[];
+  readonly digits: number;
+}
+
+function scaled(bytes: number, { base, names, digits }: Scale): string {
+  let size = bytes;
+  let unit = 0;
+  while (size >= base && unit < names.length - 1) {
+    size /= base;
+    unit++;
+  }
+  return `${formatG(size, digits)}${names[unit]}`;
+}
+
+/** C's %.Ng: significant digits without trailing zeros, exponent when it is long. */
+export function formatG(value: number, digits: number): string {
+  if (value === 0) return "0";
+  const exponent = Math.floor(Math.log10(Math.abs(Number(value.toPrecision(digits)))));
+  if (exponent < -4 || exponent >= digits) {
+    const [mantissa, power] = value.toExponential(digits - 1).split("e") as [string, string];
+    const sign = power.startsWith("-") ? "-" : "+";
+    return `${trimZeros(mantissa)}e${sign}${power.replace(/^[-+]/, "").padStart(2, "0")}`;
+  }
+  return trimZeros(value.toPrecision(digits));
+}
+
+const trimZeros = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+
+/** "1.5MB": base 1000, 4 digits (images, system df). */
+export const humanSize = (bytes: number, digits = 4): string => scaled(bytes, { base: 1000, names: decimal, digits });
+
+/** "1.5MiB": base 1024, 4 digits (stats). */
+export const bytesSize = (bytes: number): string => scaled(bytes, { base: 1024, names: binary, digits: 4 });
+
+/** "About an hour", "3 weeks": go-units HumanDuration. */
+export function humanDuration(seconds: number): string {
+  const whole = Math.trunc(seconds);
+  if (whole < 1) return "Less than a second";
+  if (whole === 1) return "1 second";
+  if (whole < 60) return `${whole} seconds`;
+  const minutes = Math.trunc(seconds / 60);
+  if (minutes === 1) return "About a minute";
+  if (minutes < 60) return `${minutes} minutes`;
+  const hours = Math.trunc(seconds / 3600 + 0.5);
+  if (hours === 1) return "About an hour";
+  if (hours < 48) return `${hours} hours`;
+  if (hours < 24 * 7 * 2) return `${Math.trunc(hours / 24)} days`;
+  if (hours < 24 * 30 * 2) return `${Math.trunc(hours / 24 / 7)} weeks`;
+  if (hours < 24 * 365 * 2) return `${Math.trunc(hours / 24 / 30)} months`;
+  return `${Math.trunc(hours / 24 / 365)} years`;
+}

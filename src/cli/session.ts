@@ -1,0 +1,190 @@
+/**
+ * One command's conversation with its engine: requests, errors in docker's words, and the trace that starts here.
+ * Lifecycle: created when the command is known -> requests... -> close (hands the command's spans to the engine).
+ */
+import { type ErrorCode, HullError, httpStatusOf } from "../platform/errors.ts";
+import { type HttpRequest, type RawStream, send, upgrade } from "../platform/http-client.ts";
+import { nowMs } from "../trace/clock.ts";
+import { formatTraceparent, newSpanId, newTraceId, type SpanContext } from "../trace/context.ts";
+import type { SpanRecord } from "../trace/span.ts";
+import { type EngineAddress, findEngine, type GlobalOptions } from "./engine-address.ts";
+
+export const API_VERSION = "1.51";
+
+export interface ApiCall {
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE" | "HEAD";
+  /** Below the version: "/containers/json". */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+  /** Sent as JSON unless it is bytes or a stream. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export class Session {
+  #address: EngineAddress | undefined;
+  #version = process.env.DOCKER_API_VERSION ?? API_VERSION;
+  #negotiated = process.env.DOCKER_API_VERSION !== undefined;
+  readonly #root: SpanContext = { traceId: newTraceId(), spanId: newSpanId() };
+  readonly #spans: SpanRecord[] = [];
+
+  constructor(
+    readonly options: GlobalOptions,
+    /** The command's name, which is its trace's: "hull run". */
+    readonly title: string,
+  ) {}
+
+  get address(): EngineAddress {
+    this.#address ??= findEngine(this.options);
+    return this.#address;
+  }
+
+  get traceId(): string {
+    return this.#root.traceId;
+  }
+
+  /** The API version in use. */
+  get apiVersion(): string {
+    return this.#version;
+  }
+
+  /** Sends a call; throws what the engine answered unless its status is 1xx-3xx. */
+  async call(call: ApiCall): Promise<Response> {
+    const response = await this.#timed(call, (request) => send(this.#endpoint(), request));
+    if (response.status < 400) return response;
+    const text = await response.text();
+    if (response.status === 400 && !this.#negotiated && text.includes("is too new")) {
+      await this.#negotiate();
+      return this.call(call);
+    }
+    throw engineError(response.status, text);
+  }
+
+  /** A call whose answer is one JSON value. */
+  async json<T>(call: ApiCall): Promise<T> {
+    const response = await this.call(call);
+    return (await response.json()) as T;
+  }
+
+  /** A call that takes over the connection: attach, exec start. */
+  async hijack(call: ApiCall): Promise<RawStream> {
+    const stream = await this.#timed(call, (request) =>
+      upgrade(this.#endpoint(), { ...request, body: String(request.body ?? "") }),
+    );
+    if (stream.status === 101 || stream.status === 200) return stream;
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream.socket) chunks.push(chunk as Buffer);
+    throw engineError(stream.status, Buffer.concat(chunks).toString());
+  }
+
+  /** A span of the command itself, from startMs to now. */
+  span(name: string, startMs: number, attributes: Readonly<Record<string, string | number>> = {}): void {
+    this.#record(
+      { ...this.#root, spanId: newSpanId(), parentId: this.#root.spanId },
+      { name, startMs, attributes, error: "" },
+    );
+  }
+
+  /** Hands the spans to the engine. An engine that knows no traces (a real dockerd) answers 404: then there are none. */
+  async close(error: string): Promise<void> {
+    if (this.#spans.length === 0) return;
+    this.#record(
+      { ...this.#root, parentId: "" },
+      { name: this.title, startMs: performance.timeOrigin, attributes: {}, error },
+    );
+    const headers = { "Content-Type": "application/json" };
+    const request = { method: "POST", path: "/hull/v1/spans", headers, body: JSON.stringify(this.#spans) };
+    await send(this.#endpoint(), request).catch(() => undefined);
+  }
+
+  #endpoint(): EngineAddress["endpoint"] {
+    return this.address.endpoint;
+  }
+
+  async #timed<T>(call: ApiCall, run: (request: HttpRequest) => Promise<T>): Promise<T> {
+    const spanId = newSpanId();
+    const startMs = nowMs();
+    const name = `${call.method ?? "GET"} ${call.path}`;
+    let error = "";
+    try {
+      return await run(this.#request(call, spanId));
+    } catch (thrown) {
+      error = thrown instanceof Error ? thrown.message : String(thrown);
+      throw this.#explain(thrown);
+    } finally {
+      this.#record(
+        { traceId: this.#root.traceId, spanId, parentId: this.#root.spanId },
+        { name, startMs, attributes: {}, error },
+      );
+    }
+  }
+
+  #record(
+    ids: Pick<SpanRecord, "traceId" | "spanId" | "parentId">,
+    span: Pick<SpanRecord, "name" | "startMs" | "attributes" | "error">,
+  ): void {
+    this.#spans.push({ ...ids, ...span, service: "hull", durationMs: nowMs() - span.startMs });
+  }
+
+  #request(call: ApiCall, spanId: string): HttpRequest {
+    const { body } = call;
+    const raw =
+      body === undefined || typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
+    const prefix = call.path.startsWith("/hull/") ? "" : `/v${this.#version}`;
+    return {
+      method: call.method ?? "GET",
+      path: `${prefix}${call.path}${formatQuery(call.query)}`,
+      headers: {
+        "User-Agent": "hull",
+        traceparent: formatTraceparent({ traceId: this.#root.traceId, spanId }),
+        ...(body === undefined || body instanceof ReadableStream ? {} : { "Content-Type": "application/json" }),
+        ...call.headers,
+      },
+      ...(body === undefined ? {} : { body: raw ? (body as string) : JSON.stringify(body) }),
+      ...(call.signal ? { signal: call.signal } : {}),
+    };
+  }
+
+  async #negotiate(): Promise<void> {
+    const response = await send(this.#endpoint(), { method: "GET", path: "/_ping" });
+    this.#version = response.headers.get("api-version") ?? this.#version;
+    this.#negotiated = true;
+  }
+
+  #explain(error: unknown): unknown {
+    if (!(error instanceof HullError) || error.code !== "unavailable") return error;
+    return new HullError(
+      "unavailable",
+      `Cannot connect to the Docker daemon at ${this.address.host}. Is the docker daemon running?`,
+      { cause: error },
+    );
+  }
+}
+
+export function formatQuery(query: ApiCall["query"]): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value === undefined) continue;
+    if (Array.isArray(value)) for (const item of value) parameters.append(name, item);
+    else parameters.append(name, value === true ? "1" : value === false ? "0" : String(value));
+  }
+  const text = parameters.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+/** An answer of status 4xx or 5xx as an error; its text is the engine's message. */
+export function engineError(status: number, body: string): HullError {
+  const code = (Object.entries(httpStatusOf).find(([, known]) => known === status)?.[0] ?? "internal") as ErrorCode;
+  return new HullError(code, `Error response from daemon: ${messageIn(body)}`, { facts: { status } });
+}
+
+function messageIn(body: string): string {
+  try {
+    const parsed = JSON.parse(body) as { message?: unknown };
+    if (typeof parsed.message === "string") return parsed.message;
+  } catch {
+    // Plain text, as old versions and proxies answer.
+  }
+  return body.trim();
+}
