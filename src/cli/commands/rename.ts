@@ -1,0 +1,16 @@
+import { HullError } from "../../platform/errors.ts";
+import type { Command } from "../command.ts";
+
+export const command: Command = {
+  usage: "CONTAINER NEW_NAME",
+  operands: [2, 2],
+  flags: [],
+  async run({ operands, session }) {
+    const [container = "", name = ""] = operands.map((operand) => operand.trim());
+    if (container === "" || name === "") {
+      throw new HullError("invalid-argument", "Error: Neither old nor new names may be empty");
+    }
+    await session.call({ method: "POST", path: `/containers/${container}/rename`, query: { name } });
+    return 0;
+  },
+};

@@ -1,0 +1,103 @@
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import { nowMs } from "../../trace/clock.ts";
+import type { Command, Invocation } from "../command.ts";
+import { ANY_NUMBER } from "../command.ts";
+import { createContainer } from "../container-options/create-container.ts";
+import { containerFlags } from "../container-options/flags.ts";
+import { ExitError } from "../exit-error.ts";
+import type { Session } from "../session.ts";
+import { type Attached, attachStreams } from "../streams/attached.ts";
+import { printLine } from "../streams/output.ts";
+import { forwardSignals } from "../streams/signals.ts";
+import { followSize, stdinIsTerminal } from "../streams/terminal.ts";
+
+export const command: Command = {
+  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+  operands: [1, ANY_NUMBER],
+  stopAtOperand: true,
+  flags: [
+    ...containerFlags,
+    { name: "detach", short: "d", kind: "bool", help: "Run container in background and print container ID" },
+    { name: "detach-keys", kind: "string", help: "Override the key sequence for detaching a container" },
+    { name: "sig-proxy", kind: "bool", help: "Proxy received signals to the process", default: "true" },
+  ],
+  async run(invocation) {
+    try {
+      return await run(invocation);
+    } catch (error) {
+      if (error instanceof ExitError) throw error;
+      throw new ExitError(
+        exitCodeOf(error),
+        `docker: ${messageOf(error)}\n\nRun 'docker run --help' for more information`,
+      );
+    }
+  },
+};
+
+/** docker's exit codes by the engine's text: 127 no such executable, 126 not executable, 125 the rest. */
+export function exitCodeOf(error: unknown): number {
+  const message = messageOf(error);
+  if (/executable file not found|no such file or directory/.test(message) && codeOf(error) !== "not-found") return 127;
+  if (/permission denied|is a directory/.test(message)) return 126;
+  return 125;
+}
+
+async function run({ flags, operands, session }: Invocation): Promise<number> {
+  const detached = flags.bool("detach");
+  const { id, body } = await createContainer(session, { flags, operands, detached });
+  const terminal = body.Tty;
+  if (terminal && body.AttachStdin && !stdinIsTerminal()) throw new ExitError(1, "the input device is not a TTY");
+  const streams = { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr };
+  const attaches = streams.stdin || streams.stdout || streams.stderr;
+  using cleanup = new DisposableStack();
+  let attached: Attached | undefined;
+  if (attaches) {
+    const keys = flags.text("detach-keys");
+    const stream = await session.hijack({
+      method: "POST",
+      path: `/containers/${id}/attach`,
+      query: { stream: true, ...streams, ...(keys === undefined ? {} : { detachKeys: keys }) },
+    });
+    attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin }));
+    if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
+  }
+  // The wait must be registered before the start: a short process would end in between.
+  const condition = body.HostConfig.AutoRemove ? "removed" : "next-exit";
+  const waiting = detached
+    ? undefined
+    : await session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } });
+  await startOrRemove(session, id, body.HostConfig.AutoRemove);
+  if (!waiting) {
+    await printLine(id);
+    return 0;
+  }
+  if (terminal && streams.stdout)
+    cleanup.use(followSize(({ rows, columns }) => resize(session, id, { rows, columns })));
+  const startMs = nowMs();
+  await attached?.done;
+  const exit = (await waiting.json()) as { StatusCode: number; Error?: { Message: string } };
+  session.span("running", startMs, { container: id });
+  if (exit.Error?.Message) throw new HullError("internal", exit.Error.Message);
+  return exit.StatusCode;
+}
+
+async function startOrRemove(session: Session, id: string, autoRemove: boolean): Promise<void> {
+  try {
+    await session.call({ method: "POST", path: `/containers/${id}/start` });
+  } catch (error) {
+    // As docker: a container made with --rm that never ran is removed; the engine does it, this only asks again.
+    if (autoRemove)
+      await session
+        .call({ method: "DELETE", path: `/containers/${id}`, query: { force: true } })
+        .catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A size that comes before the process runs, or after it has ended, is of no interest. */
+function resize(session: Session, id: string, size: { rows: number; columns: number }): void {
+  if (size.rows === 0 && size.columns === 0) return;
+  session
+    .call({ method: "POST", path: `/containers/${id}/resize`, query: { h: size.rows, w: size.columns } })
+    .catch(() => undefined);
+}

@@ -1,0 +1,56 @@
+import { HullError } from "../../platform/errors.ts";
+import { ANY_NUMBER, type Command, type Invocation } from "../command.ts";
+import type { ContainerDetails } from "../container-details.ts";
+import { forEachOperand } from "../each.ts";
+import { attachStreams } from "../streams/attached.ts";
+import { forwardSignals } from "../streams/signals.ts";
+import { followSize } from "../streams/terminal.ts";
+
+export const command: Command = {
+  usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+  operands: [1, ANY_NUMBER],
+  flags: [
+    { name: "attach", short: "a", kind: "bool", help: "Attach STDOUT/STDERR and forward signals" },
+    { name: "interactive", short: "i", kind: "bool", help: "Attach container's STDIN" },
+    { name: "detach-keys", kind: "string", help: "Override the key sequence for detaching a container" },
+  ],
+  run(invocation) {
+    const { flags, operands, session } = invocation;
+    if (flags.bool("attach") || flags.bool("interactive")) return startAttached(invocation);
+    return forEachOperand(operands, async (name) => {
+      await session.call({ method: "POST", path: `/containers/${name}/start` });
+    });
+  },
+};
+
+async function startAttached({ flags, operands, session }: Invocation): Promise<number> {
+  if (operands.length > 1)
+    throw new HullError("invalid-argument", "you cannot start and attach multiple containers at once");
+  const details = await session.json<ContainerDetails>({ path: `/containers/${operands[0]}/json` });
+  const { Id: id } = details;
+  const stdin = flags.bool("interactive") && details.Config.OpenStdin;
+  const keys = flags.text("detach-keys");
+  const stream = await session.hijack({
+    method: "POST",
+    path: `/containers/${id}/attach`,
+    query: { stream: true, stdin, stdout: true, stderr: true, ...(keys === undefined ? {} : { detachKeys: keys }) },
+  });
+  using cleanup = new DisposableStack();
+  const terminal = details.Config.Tty;
+  const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
+  cleanup.use(forwardSignals(session, id));
+  const condition = details.HostConfig.AutoRemove ? "removed" : "next-exit";
+  const waiting = await session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } });
+  await session.call({ method: "POST", path: `/containers/${id}/start` });
+  if (terminal) {
+    cleanup.use(
+      followSize(({ rows, columns }) => {
+        session
+          .call({ method: "POST", path: `/containers/${id}/resize`, query: { h: rows, w: columns } })
+          .catch(() => undefined);
+      }),
+    );
+  }
+  await attached.done;
+  return ((await waiting.json()) as { StatusCode: number }).StatusCode;
+}

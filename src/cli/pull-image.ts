@@ -1,0 +1,50 @@
+/** POST /images/create and its progress. */
+import { HullError } from "../platform/errors.ts";
+import type { Session } from "./session.ts";
+import { jsonValues, write } from "./streams/output.ts";
+
+export interface ProgressMessage {
+  readonly status?: string;
+  readonly stream?: string;
+  readonly id?: string;
+  readonly progress?: string;
+  readonly errorDetail?: { readonly message: string; readonly code?: number };
+  readonly aux?: Readonly<Record<string, unknown>>;
+}
+
+export interface PullOptions {
+  readonly platform?: string | undefined;
+  readonly quiet?: boolean;
+  /** run and create print the progress to stderr: stdout is the container's. */
+  readonly toStderr?: boolean;
+}
+
+/** Splits "name[:tag|@digest]" where the last colon after the last slash is a tag. */
+export function splitReference(image: string): { fromImage: string; tag: string } {
+  const digest = image.indexOf("@");
+  if (digest >= 0) return { fromImage: image.slice(0, digest), tag: image.slice(digest + 1) };
+  const colon = image.lastIndexOf(":");
+  if (colon > image.lastIndexOf("/")) return { fromImage: image.slice(0, colon), tag: image.slice(colon + 1) };
+  return { fromImage: image, tag: "latest" };
+}
+
+export async function pullImage(session: Session, image: string, options: PullOptions = {}): Promise<void> {
+  const response = await session.call({
+    method: "POST",
+    path: "/images/create",
+    query: { ...splitReference(image), platform: options.platform },
+  });
+  const target = options.toStderr ? process.stderr : process.stdout;
+  for await (const message of jsonValues<ProgressMessage>(response)) {
+    if (message.errorDetail) throw new HullError("internal", message.errorDetail.message);
+    if (!options.quiet) await write(target, formatProgress(message));
+  }
+}
+
+/** One line as docker prints it when its output is no terminal. */
+export function formatProgress(message: ProgressMessage): string {
+  if (message.stream !== undefined) return message.stream;
+  if (message.status === undefined) return "";
+  const id = message.id === undefined || message.id === "" ? "" : `${message.id}: `;
+  return `${id}${message.status}${message.progress ? ` ${message.progress}` : ""}\n`;
+}
