@@ -1,0 +1,112 @@
+/** The body of one request as chunks: exactly Content-Length bytes, or chunked coding decoded (RFC 9112 section 7.1). */
+import { Buffer } from "node:buffer";
+import { HullError } from "../../platform/errors.ts";
+import type { BodyFraming } from "./head.ts";
+import type { Input } from "./input.ts";
+
+const MAX_LINE_BYTES = 8 * 1024;
+
+export class RequestBody implements AsyncIterable<Buffer> {
+  #finished: boolean;
+  #started = false;
+  readonly #chunks: AsyncGenerator<Buffer>;
+
+  /** `onFirstRead` runs before the first wait for bytes (100 Continue). */
+  constructor(
+    private readonly input: Input,
+    readonly framing: BodyFraming,
+    private readonly onFirstRead: () => void,
+  ) {
+    this.#finished = framing.kind === "length" && framing.bytes === 0;
+    this.#chunks = framing.kind === "length" ? this.#exactly(framing.bytes) : this.#chunked();
+  }
+
+  /** True when the request carries no body at all. */
+  get isEmpty(): boolean {
+    return this.framing.kind === "length" && this.framing.bytes === 0;
+  }
+
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    for (let chunk = await this.read(); chunk; chunk = await this.read()) yield chunk;
+  }
+
+  /** The next bytes; undefined at the end. Throws invalid-argument when the connection ends before the body does. */
+  async read(): Promise<Buffer | undefined> {
+    if (this.#finished) return undefined;
+    if (!this.#started) this.onFirstRead();
+    this.#started = true;
+    const { value, done } = await this.#chunks.next();
+    if (done) this.#finished = true;
+    return done ? undefined : value;
+  }
+
+  /** Everything, at most `limit` bytes; more is `invalid-argument`. */
+  async bytes(limit: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let size = 0;
+    for await (const part of this) {
+      size += part.length;
+      if (size > limit)
+        throw new HullError("invalid-argument", `http: request body too large (at most ${limit} bytes)`);
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** Throws away at most `limit` bytes that the handler did not want; false when there is more. */
+  async drain(limit: number): Promise<boolean> {
+    if (!this.#started && this.framing.kind === "length" && this.framing.bytes > limit) return false;
+    let left = limit;
+    while (left >= 0) {
+      const chunk = await this.read();
+      if (!chunk) return true;
+      left -= chunk.length;
+    }
+    return false;
+  }
+
+  async *#chunked(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const line = (await this.#line()).split(";")[0]!.trim();
+      if (!/^[0-9a-fA-F]{1,12}$/.test(line)) throw new HullError("invalid-argument", "malformed chunked encoding");
+      const size = Number.parseInt(line, 16);
+      if (size === 0) break;
+      yield* this.#exactly(size);
+      if ((await this.#line()) !== "") throw new HullError("invalid-argument", "malformed chunked encoding");
+    }
+    while ((await this.#line()) !== "");
+  }
+
+  async *#exactly(length: number): AsyncGenerator<Buffer> {
+    for (let left = length; left > 0; ) {
+      const chunk = await this.#next();
+      const taken = chunk.subarray(0, left);
+      this.input.unshift(chunk.subarray(taken.length));
+      left -= taken.length;
+      yield taken;
+    }
+  }
+
+  async #line(): Promise<string> {
+    let seen: Buffer = Buffer.alloc(0);
+    for (;;) {
+      const end = seen.indexOf(10);
+      if (end >= 0) {
+        this.input.unshift(seen.subarray(end + 1));
+        return seen.toString("latin1", 0, end).replace(/\r$/, "");
+      }
+      if (seen.length > MAX_LINE_BYTES) throw new HullError("invalid-argument", "malformed chunked encoding");
+      seen = Buffer.concat([seen, await this.#next()]);
+    }
+  }
+
+  async #next(): Promise<Buffer> {
+    const chunk = await this.input.next();
+    if (!chunk) throw new HullError("invalid-argument", "unexpected EOF");
+    return chunk;
+  }
+}
