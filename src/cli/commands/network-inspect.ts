@@ -1,0 +1,21 @@
+import { ANY_NUMBER, type Command } from "../command.ts";
+import { inspectEach } from "../format/show.ts";
+import type { Value } from "../template/value.ts";
+
+export const command: Command = {
+  usage: "[OPTIONS] NETWORK [NETWORK...]",
+  operands: [1, ANY_NUMBER],
+  flags: [
+    { name: "verbose", short: "v", kind: "bool", help: "Verbose output for diagnostics" },
+    {
+      name: "format",
+      short: "f",
+      kind: "string",
+      help: "Format output using a custom template: 'json' or a Go template",
+    },
+  ],
+  run: ({ flags, operands, session }) =>
+    inspectEach(operands, flags.text("format"), (name) =>
+      session.json<Value>({ path: `/networks/${name}`, query: { verbose: flags.bool("verbose") || undefined } }),
+    ),
+};
