@@ -1,6 +1,14 @@
-/** Containers as the engine's other parts see them. Everything is served from memory unless it returns a promise. */
+/**
+ * What the other parts of hulld may ask of containers.
+ *
+ * Lifecycle: `open` reads every record from disk (no other daemon is asked) -> `resync` makes records and running tasks agree,
+ * again after each return of hull-containerd -> `close` stops timers and streams and leaves the containers running.
+ * Everything that returns a record answers from memory and never waits.
+ */
+import type { SpanContext } from "../../trace/context.ts";
 import type { Route } from "../http/route.ts";
-import type { ImageUser } from "../images/api.ts";
+import type { EndpointSettings } from "./config.ts";
+import type { ContainerRecord } from "./record.ts";
 
 export interface ContainerCounts {
   readonly running: number;
@@ -8,29 +16,29 @@ export interface ContainerCounts {
   readonly stopped: number;
 }
 
-/** Endpoint settings as POST /networks/{id}/connect carries them (EndpointConfig), decoded but not interpreted. */
-export type EndpointSettingsInput = unknown;
+export interface NetworkChange {
+  readonly container: string;
+  /** Name or id. */
+  readonly network: string;
+  readonly settings?: EndpointSettings;
+  readonly force?: boolean;
+  readonly parent?: SpanContext;
+}
 
-/**
- * Lifecycle: construct (reads the records from disk) -> reconcile (each time containerd or netd has come back; may be called again
- * while it runs) -> close (stops timers; touches no container).
- */
 export interface ContainerService {
-  /** Everything of /containers/* and /exec/*. */
-  readonly routes: readonly Route[];
-  counts(): ContainerCounts;
-  /** Containers made from this image. */
-  usersOfImage(imageId: string): readonly ImageUser[];
-  /** Full id and name (without slash) by id, name or unambiguous id prefix. */
-  find(reference: string): { readonly id: string; readonly name: string } | undefined;
-  /** The container list as /system/df shows it (with SizeRw and SizeRootFs). */
-  usage(): Promise<readonly object[]>;
-  /** Throws not-found, conflict as Docker. The network is given by its id. */
-  connectNetwork(reference: string, networkId: string, settings: EndpointSettingsInput): Promise<void>;
-  disconnectNetwork(reference: string, networkId: string, force: boolean): Promise<void>;
-  /** Makes records and what really runs agree; resolves when done. Never throws. */
-  reconcile(): Promise<void>;
-  /** Stops every container in parallel, honouring their stop timeouts. */
-  stopAll(signal: AbortSignal): Promise<void>;
+  open(): Promise<void>;
+  resync(): Promise<void>;
   close(): Promise<void>;
+  list(): readonly ContainerRecord[];
+  /** By full id, name (with or without slash) or unique id prefix. Throws not-found in Docker's words. */
+  get(reference: string): ContainerRecord;
+  counts(): ContainerCounts;
+  /** The rows of `GET /containers/json?all=1&size=1`, for system df. Walks disks. */
+  usage(signal: AbortSignal): Promise<readonly object[]>;
+  connectNetwork(change: NetworkChange): Promise<void>;
+  disconnectNetwork(change: NetworkChange): Promise<void>;
+  /** Stops every running container in parallel, each with its own stop signal and timeout (engine stop --containers). */
+  stopAll(signal: AbortSignal): Promise<void>;
+  /** /containers/* and /exec/* */
+  routes(): readonly Route[];
 }
