@@ -1,0 +1,236 @@
+/** ContentStore on a directory: `blobs/sha256/<hex>` and `ingest/<name>/`. Hashing and syncing happen in keel. */
+import { mkdirSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { operation } from "../../keel/plan.ts";
+import { type Digest, digestOfHash, hexOf } from "../../oci/digest.ts";
+import { HullError } from "../../platform/errors.ts";
+import type { Kernel } from "../kernel.ts";
+import { asJson, Records } from "../store/records.ts";
+import type {
+  BlobInfo,
+  CommitRequest,
+  ContentStore,
+  ContentWriter,
+  IngestStatus,
+  WriterRequest,
+} from "./content-store.ts";
+import { type Ingest, ingestName, listIngests, openIngest, removeIngest, statusOf } from "./ingest.ts";
+
+const MAX_REF_BYTES = 4096;
+
+export interface LocalContentOptions {
+  readonly root: string;
+  readonly db: DatabaseSync;
+  readonly kernel: Kernel;
+  /** Told after a blob became visible or went. */
+  readonly onChange?: (namespace: string, change: "create" | "delete", blob: BlobInfo) => void;
+}
+
+export class LocalContent implements ContentStore {
+  readonly #records: Records<BlobInfo>;
+  readonly #writing = new Set<string>();
+
+  constructor(private readonly options: LocalContentOptions) {
+    this.#records = new Records<BlobInfo>({ db: options.db, table: "content", ...asJson<BlobInfo>() });
+    mkdirSync(join(options.root, "blobs", "sha256"), { recursive: true, mode: 0o711 });
+    mkdirSync(join(options.root, "ingest"), { recursive: true, mode: 0o700 });
+  }
+
+  info(namespace: string, digest: Digest): BlobInfo {
+    const found = this.find(namespace, digest);
+    if (found === undefined) throw new HullError("not-found", `content ${digest}: not found`);
+    return found;
+  }
+
+  find(namespace: string, digest: Digest): BlobInfo | undefined {
+    return this.#records.find(namespace, digest);
+  }
+
+  list(namespace: string): BlobInfo[] {
+    return this.#records.list(namespace);
+  }
+
+  /** Namespaces that have a blob. */
+  namespaces(): string[] {
+    return this.#records.namespaces();
+  }
+
+  label(namespace: string, digest: Digest, labels: Readonly<Record<string, string>>): BlobInfo {
+    const next = { ...this.info(namespace, digest), labels, updatedAt: Date.now() };
+    this.#records.put(namespace, digest, next);
+    return next;
+  }
+
+  path(namespace: string, digest: Digest): string {
+    this.info(namespace, digest);
+    return this.#blobPath(digest);
+  }
+
+  async open(namespace: string, digest: Digest) {
+    return open(this.path(namespace, digest), "r");
+  }
+
+  async delete(namespace: string, digest: Digest): Promise<void> {
+    const blob = this.info(namespace, digest);
+    this.#records.delete(namespace, digest);
+    const elsewhere = this.#records.namespaces().some((space) => this.find(space, digest) !== undefined);
+    if (!elsewhere) {
+      const path = this.#blobPath(digest);
+      await this.options.kernel.run([
+        operation("unlink", { path }, { tolerate: ["ENOENT"], cause: "blob without user" }),
+      ]);
+    }
+    this.options.onChange?.(namespace, "delete", blob);
+  }
+
+  async openWriter(namespace: string, request: WriterRequest): Promise<ContentWriter> {
+    const { ref, expected } = request;
+    if (ref === "" || Buffer.byteLength(ref) > MAX_REF_BYTES) {
+      throw new HullError("invalid-argument", `a content ref has 1 to ${MAX_REF_BYTES} bytes`);
+    }
+    if (expected !== undefined && this.find(namespace, expected) !== undefined) {
+      throw new HullError("already-exists", `content ${expected}: already exists`);
+    }
+    const name = ingestName(namespace, ref);
+    if (this.#writing.has(name)) throw new HullError("unavailable", `ref ${ref} locked: another writer has it`);
+    this.#writing.add(name);
+    try {
+      const head = { namespace, ref, total: request.total ?? 0, expected: expected ?? "" };
+      const ingest = await openIngest(this.#ingestPath(name), head);
+      return new LocalWriter(this, ingest, () => this.#writing.delete(name));
+    } catch (error) {
+      this.#writing.delete(name);
+      throw error;
+    }
+  }
+
+  ingests(namespace: string): Promise<IngestStatus[]> {
+    return listIngests(join(this.options.root, "ingest"), namespace);
+  }
+
+  async abort(namespace: string, ref: string): Promise<void> {
+    const removed = await removeIngest(this.#ingestPath(ingestName(namespace, ref)));
+    if (!removed) throw new HullError("not-found", `ingest "${ref}": not found`);
+  }
+
+  /**
+   * Takes a file of the data root over as a blob whose digest keel has computed already. The file is moved away, or
+   * deleted when the blob is there.
+   */
+  async adopt(
+    namespace: string,
+    path: string,
+    blob: { readonly digest: Digest; readonly labels?: BlobInfo["labels"] },
+  ): Promise<BlobInfo> {
+    const { size } = await stat(path);
+    await this.#settle(path, blob.digest);
+    return this.#record(namespace, blob.digest, size, blob.labels ?? {});
+  }
+
+  /** Verifies and publishes a finished ingest. */
+  async publish(ingest: Ingest, request: CommitRequest): Promise<BlobInfo> {
+    const { namespace, ref, expected: declared } = ingest.head;
+    const outcome = await this.options.kernel.run([
+      operation("hashFile", { path: ingest.data }, { cause: `content ${ref}` }),
+    ]);
+    const digest = digestOfHash(outcome.outputs.get(0)!.subarray(0, 32));
+    const expected = request.expected ?? (declared === "" ? undefined : (declared as Digest));
+    if (request.size !== 0 && request.size !== ingest.offset) {
+      throw new HullError("failed-precondition", `unexpected commit size ${ingest.offset}, expected ${request.size}`);
+    }
+    if (expected !== undefined && digest !== expected) {
+      throw new HullError("failed-precondition", `unexpected commit digest ${digest}, expected ${expected}`);
+    }
+    if (this.find(namespace, digest) !== undefined) {
+      throw new HullError("already-exists", `content ${digest}: already exists`);
+    }
+    await this.#settle(ingest.data, digest);
+    return this.#record(namespace, digest, ingest.offset, request.labels ?? {});
+  }
+
+  /** fsync, rename, fsync of the directory: the blob is whole or not there. */
+  async #settle(from: string, digest: Digest): Promise<void> {
+    const to = this.#blobPath(digest);
+    const cause = `content ${digest}`;
+    await this.options.kernel.run([
+      operation("chmod", { path: from, mode: 0o444 }, { cause }),
+      operation("fsyncPath", { path: from }, { cause }),
+      operation("rename", { from, to }, { cause }),
+      operation("fsyncPath", { path: dirname(to) }, { cause }),
+    ]);
+  }
+
+  #record(namespace: string, digest: Digest, size: number, labels: BlobInfo["labels"]): BlobInfo {
+    const now = Date.now();
+    const before = this.find(namespace, digest);
+    const blob = {
+      digest,
+      size,
+      createdAt: before?.createdAt ?? now,
+      updatedAt: now,
+      labels: { ...before?.labels, ...labels },
+    };
+    this.#records.put(namespace, digest, blob);
+    if (before === undefined) this.options.onChange?.(namespace, "create", blob);
+    return blob;
+  }
+
+  #blobPath(digest: Digest): string {
+    return join(this.options.root, "blobs", "sha256", hexOf(digest));
+  }
+
+  #ingestPath(name: string): string {
+    return join(this.options.root, "ingest", name);
+  }
+}
+
+class LocalWriter implements ContentWriter {
+  #open = true;
+
+  constructor(
+    private readonly store: LocalContent,
+    private readonly ingest: Ingest,
+    private readonly release: () => void,
+  ) {}
+
+  status(): IngestStatus {
+    return statusOf(this.ingest);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesWritten } = await this.ingest.file.write(bytes, done, bytes.length - done, this.ingest.offset);
+      done += bytesWritten;
+      this.ingest.offset += bytesWritten;
+    }
+    this.ingest.updatedAt = Date.now();
+  }
+
+  async truncate(offset: number): Promise<void> {
+    await this.ingest.file.truncate(offset);
+    this.ingest.offset = offset;
+  }
+
+  async commit(request: CommitRequest): Promise<BlobInfo> {
+    try {
+      const blob = await this.store.publish(this.ingest, request);
+      await removeIngest(this.ingest.directory);
+      return blob;
+    } catch (error) {
+      if (error instanceof HullError && ["failed-precondition", "already-exists"].includes(error.code)) {
+        await removeIngest(this.ingest.directory);
+      }
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.release();
+    await this.ingest.file.close();
+  }
+}

@@ -1,0 +1,253 @@
+/** Snapshotter on a driver and an index: the rules of the contract, once for all drivers. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { type Operation, operation } from "../../keel/plan.ts";
+import { HullError } from "../../platform/errors.ts";
+import type { Kernel, PlanOptions } from "../kernel.ts";
+import { asJson, Records } from "../store/records.ts";
+import type { SnapshotDriver } from "./snapshot-driver.ts";
+import type {
+  CommitRequest,
+  Mount,
+  PrepareRequest,
+  SnapshotInfo,
+  SnapshotPaths,
+  Snapshotter,
+  SnapshotUsage,
+} from "./snapshotter.ts";
+
+export interface IndexedSnapshotterOptions {
+  readonly driver: SnapshotDriver;
+  readonly db: DatabaseSync;
+  readonly kernel: Kernel;
+  /** Directory on the same file system where removed trees wait for their deletion. */
+  readonly trash: string;
+  /** Told of deletions that failed after the answer. */
+  readonly onLeftover: (path: string, error: unknown) => void;
+}
+
+export class IndexedSnapshotter implements Snapshotter {
+  readonly #records: Records<SnapshotInfo>;
+  /** Names on their way into the index. */
+  readonly #pending = new Set<string>();
+
+  constructor(private readonly options: IndexedSnapshotterOptions) {
+    const table = `snapshot_${options.driver.name}`;
+    this.#records = new Records<SnapshotInfo>({ db: options.db, table, ...asJson<SnapshotInfo>() });
+  }
+
+  get name(): string {
+    return this.options.driver.name;
+  }
+
+  get independentLayers(): boolean {
+    return this.options.driver.independentLayers;
+  }
+
+  prepare(namespace: string, request: PrepareRequest, options?: PlanOptions): Promise<Mount[]> {
+    return this.#create(namespace, { ...request, kind: "active" }, options);
+  }
+
+  view(namespace: string, request: PrepareRequest, options?: PlanOptions): Promise<Mount[]> {
+    return this.#create(namespace, { ...request, kind: "view" }, options);
+  }
+
+  mounts(namespace: string, key: string): Mount[] {
+    const snapshot = this.stat(namespace, key);
+    if (snapshot.kind === "committed") {
+      throw new HullError(
+        "failed-precondition",
+        `snapshot ${key} is committed: only active and view snapshots have mounts`,
+      );
+    }
+    return this.options.driver.mounts(snapshot, this.#stack(namespace, snapshot.parent));
+  }
+
+  async commit(namespace: string, request: CommitRequest, options?: PlanOptions): Promise<SnapshotInfo> {
+    const active = this.stat(namespace, request.key);
+    if (active.kind !== "active") throw new HullError("failed-precondition", `snapshot ${request.key} is not active`);
+    const parent = this.#parentFor(namespace, active, request);
+    using _ = this.#claim(namespace, request.name);
+    const parents = this.#stack(namespace, parent);
+    const { layer } = this.options.driver.paths(active, parents);
+    const steps = this.options.driver.commit(active, parents);
+    const { outputs } = await this.options.kernel.run(
+      [...steps, operation("usage", { path: layer }, { cause: "commit" })],
+      options,
+    );
+    const usage = decodeUsage(outputs.get(steps.length)!);
+    const labels = { ...active.labels, ...request.labels };
+    const now = Date.now();
+    const done: SnapshotInfo = {
+      ...active,
+      name: request.name,
+      parent,
+      kind: "committed",
+      labels,
+      usage,
+      updatedAt: now,
+    };
+    this.#records.create(namespace, request.name, done);
+    this.#records.delete(namespace, request.key);
+    return done;
+  }
+
+  async remove(namespace: string, name: string, options?: PlanOptions): Promise<void> {
+    const snapshot = this.stat(namespace, name);
+    const child = this.list(namespace).find((other) => other.parent === name);
+    if (child) throw new HullError("failed-precondition", `cannot remove snapshot ${name} with child ${child.name}`);
+    const { driver, trash } = this.options;
+    const away = join(trash, snapshot.id);
+    const from = join(driver.home, snapshot.id);
+    this.#records.delete(namespace, name);
+    await this.options.kernel.run(
+      [...driver.release(snapshot), operation("rename", { from, to: away }, { tolerate: ["ENOENT"], cause: "remove" })],
+      options,
+    );
+    this.#discard(away);
+  }
+
+  async usage(namespace: string, name: string): Promise<SnapshotUsage> {
+    const snapshot = this.stat(namespace, name);
+    if (snapshot.usage) return snapshot.usage;
+    const path = this.paths(namespace, name).layer;
+    const { outputs } = await this.options.kernel.run([operation("usage", { path }, { cause: "usage" })]);
+    return decodeUsage(outputs.get(0)!);
+  }
+
+  stat(namespace: string, name: string): SnapshotInfo {
+    const found = this.#records.find(namespace, name);
+    if (found === undefined) throw new HullError("not-found", `snapshot ${name} does not exist: not found`);
+    return found;
+  }
+
+  label(namespace: string, name: string, labels: Readonly<Record<string, string>>): SnapshotInfo {
+    const next = { ...this.stat(namespace, name), labels, updatedAt: Date.now() };
+    this.#records.put(namespace, name, next);
+    return next;
+  }
+
+  list(namespace: string): SnapshotInfo[] {
+    return this.#records.list(namespace);
+  }
+
+  namespaces(): string[] {
+    return this.#records.namespaces();
+  }
+
+  paths(namespace: string, name: string): SnapshotPaths {
+    const snapshot = this.stat(namespace, name);
+    return this.options.driver.paths(snapshot, this.#stack(namespace, snapshot.parent));
+  }
+
+  /** At start: deletes directories without a record (made or removed when the process died) and empties the trash. */
+  async sweep(entries: { readonly directories: readonly string[]; readonly trash: readonly string[] }): Promise<void> {
+    const { driver, trash, kernel } = this.options;
+    const known = new Set(this.namespaces().flatMap((space) => this.list(space).map((snapshot) => snapshot.id)));
+    const orphans = entries.directories.filter((name) => !known.has(name) && !driver.keep.includes(name));
+    const steps = orphans.flatMap((id): Operation[] => [
+      ...driver.release({ id } as SnapshotInfo),
+      operation("rename", { from: join(driver.home, id), to: join(trash, id) }, { cause: "sweep" }),
+    ]);
+    if (steps.length > 0) await kernel.run(steps);
+    for (const id of [...orphans, ...entries.trash]) this.#discard(join(trash, id));
+  }
+
+  async #create(
+    namespace: string,
+    request: PrepareRequest & { readonly kind: "active" | "view" },
+    options?: PlanOptions,
+  ): Promise<Mount[]> {
+    const { key, parent, kind } = request;
+    if (key === "") throw new HullError("invalid-argument", "a snapshot's key must not be empty");
+    using _ = this.#claim(namespace, key);
+    if (parent !== "") this.#committed(namespace, parent);
+    const parents = this.#stack(namespace, parent);
+    const { driver } = this.options;
+    if (parents.length > driver.maxDepth) {
+      throw new HullError(
+        "failed-precondition",
+        `${parents.length} layers: at most ${driver.maxDepth} can be stacked here`,
+      );
+    }
+    const now = Date.now();
+    const id = randomBytes(32).toString("hex");
+    const snapshot: SnapshotInfo = {
+      name: key,
+      parent,
+      kind,
+      id,
+      createdAt: now,
+      updatedAt: now,
+      labels: request.labels ?? {},
+    };
+    try {
+      await this.options.kernel.run(driver.create(snapshot, parents), options);
+      this.#records.create(namespace, key, snapshot);
+    } catch (error) {
+      await this.#undo(snapshot);
+      throw error;
+    }
+    return driver.mounts(snapshot, parents);
+  }
+
+  async #undo(snapshot: SnapshotInfo): Promise<void> {
+    const { driver, kernel } = this.options;
+    const path = join(driver.home, snapshot.id);
+    await kernel
+      .run([...driver.release(snapshot), operation("removeTree", { path }, { cause: "undo" })])
+      .catch((error) => {
+        this.options.onLeftover(path, error);
+      });
+  }
+
+  #parentFor(namespace: string, active: SnapshotInfo, { parent }: CommitRequest): string {
+    if (parent === undefined || parent === "" || parent === active.parent) return active.parent;
+    if (active.parent !== "")
+      throw new HullError("failed-precondition", `snapshot ${active.name} has parent ${active.parent}`);
+    if (!this.independentLayers)
+      throw new HullError("failed-precondition", `${this.name} cannot put a layer on another parent`);
+    return this.#committed(namespace, parent).name;
+  }
+
+  #committed(namespace: string, name: string): SnapshotInfo {
+    const parent = this.#records.find(namespace, name);
+    if (parent === undefined) throw new HullError("not-found", `parent snapshot ${name} does not exist: not found`);
+    if (parent.kind !== "committed")
+      throw new HullError("invalid-argument", `parent snapshot ${name} is not committed`);
+    return parent;
+  }
+
+  /** From `name` down to the base, top first. */
+  #stack(namespace: string, name: string): SnapshotInfo[] {
+    const stack: SnapshotInfo[] = [];
+    for (let at = name; at !== ""; ) {
+      const snapshot = this.stat(namespace, at);
+      stack.push(snapshot);
+      at = snapshot.parent;
+    }
+    return stack;
+  }
+
+  /** Holds a name while its directory is being made, so that two callers can't both make it. */
+  #claim(namespace: string, name: string): Disposable {
+    const claim = `${namespace}\0${name}`;
+    if (this.#records.find(namespace, name) !== undefined || this.#pending.has(claim)) {
+      throw new HullError("already-exists", `snapshot ${name}: already exists`);
+    }
+    this.#pending.add(claim);
+    return { [Symbol.dispose]: () => void this.#pending.delete(claim) };
+  }
+
+  #discard(path: string): void {
+    this.options.kernel.run([operation("removeTree", { path }, { cause: "removed snapshot" })]).catch((error) => {
+      this.options.onLeftover(path, error);
+    });
+  }
+}
+
+const decodeUsage = (output: Buffer): SnapshotUsage => ({
+  bytes: Number(output.readBigUInt64LE(0)),
+  inodes: Number(output.readBigUInt64LE(8)),
+});
