@@ -69,7 +69,9 @@ export const resourceFields = {
   CpuRealtimeRuntime: int,
   CpusetCpus: text,
   CpusetMems: text,
-  Devices: nullable(list(struct("DeviceMapping", { PathOnHost: text, PathInContainer: text, CgroupPermissions: text }))),
+  Devices: nullable(
+    list(struct("DeviceMapping", { PathOnHost: text, PathInContainer: text, CgroupPermissions: text })),
+  ),
   DeviceCgroupRules: nullable(texts),
   DeviceRequests: nullable(
     list(
@@ -184,9 +186,11 @@ export const endpointShape = struct("network.EndpointSettings", {
   NetworkID: text,
 });
 
+export const hostShape = struct("HostConfig", hostFields);
+
 export const createShape = struct("CreateRequest", {
   ...configFields,
-  HostConfig: optional(struct("HostConfig", hostFields)),
+  HostConfig: optional(hostShape),
   NetworkingConfig: optional(struct("network.NetworkingConfig", { EndpointsConfig: map(endpointShape) })),
 });
 

@@ -1,0 +1,122 @@
+/**
+ * One container in memory: its current record, its queue, and who waits for it. Readers take `record` and never wait; writers
+ * run in `queue` and replace the record with `update` (persisted first).
+ */
+import { Queue } from "./queue.ts";
+import type { ContainerRecord } from "./record.ts";
+import { type ContainerState, isActive, next, type StateEvent } from "./state.ts";
+import type { ContainerStore } from "./store.ts";
+
+export interface Ending {
+  readonly exitCode: number;
+  /** Why a start failed; empty otherwise. */
+  readonly error: string;
+}
+
+export type WaitCondition = "not-running" | "next-exit" | "removed";
+
+interface Waiter {
+  readonly condition: WaitCondition;
+  readonly resolve: (ending: Ending) => void;
+}
+
+export class Container {
+  readonly queue = new Queue();
+  /** Aborted and replaced when the current process ends: what belongs to one run (health checks, OOM) ends with it. */
+  run = new AbortController();
+  /** Ids of execs, for inspect. */
+  readonly execIds = new Set<string>();
+  /** The user asked for its end: the restart policy stays out. */
+  stopRequested = false;
+  /** Cancels a pending restart by policy. */
+  restartTimer: { cancel(): void } | undefined;
+  /** Consecutive quick failures, for the back-off. */
+  restartDelayMs = 0;
+  #record: ContainerRecord;
+  #waiters = new Set<Waiter>();
+
+  constructor(
+    record: ContainerRecord,
+    private readonly store: Pick<ContainerStore, "save" | "saveAll">,
+  ) {
+    this.#record = record;
+  }
+
+  get record(): ContainerRecord {
+    return this.#record;
+  }
+
+  get id(): string {
+    return this.#record.id;
+  }
+
+  get state(): ContainerState {
+    return this.#record.state;
+  }
+
+  /** Moves the state and saves; call from the queue. */
+  async move(event: StateEvent, changes: Partial<ContainerRecord> = {}): Promise<void> {
+    await this.update({ ...changes, state: next(this.#record.state, event) });
+  }
+
+  /** Persists, then shows; call from the queue. */
+  async update(changes: Partial<ContainerRecord>): Promise<void> {
+    const changed = { ...this.#record, ...changes };
+    const hostChanged = changes.hostConfig !== undefined;
+    await (hostChanged ? this.store.saveAll(changed) : this.store.save(changed));
+    this.#record = changed;
+  }
+
+  /** Shown but not persisted: what is looked up again after a restart anyway. */
+  show(changes: Partial<ContainerRecord>): void {
+    this.#record = { ...this.#record, ...changes };
+  }
+
+  /** Resolves at the condition; at once when it holds already. Rejects when aborted. */
+  wait(condition: WaitCondition, signal: AbortSignal): Promise<Ending> {
+    if (condition === "not-running" && !this.#counts()) return Promise.resolve(this.#ending());
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        condition,
+        resolve: (ending) => {
+          signal.removeEventListener("abort", onAbort);
+          resolve(ending);
+        },
+      };
+      const onAbort = () => {
+        this.#waiters.delete(waiter);
+        reject(signal.reason);
+      };
+      if (signal.aborted) return reject(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#waiters.add(waiter);
+    });
+  }
+
+  /** Tells those who wait that the process ended, or could not be started. */
+  tellEnded(): void {
+    this.run.abort();
+    this.run = new AbortController();
+    const stays = this.state.kind !== "restarting";
+    this.#tell((waiter) => waiter.condition === "next-exit" || (waiter.condition === "not-running" && stays));
+  }
+
+  tellRemoved(): void {
+    this.#tell(() => true);
+  }
+
+  #tell(concerns: (waiter: Waiter) => boolean): void {
+    for (const waiter of [...this.#waiters].filter(concerns)) {
+      this.#waiters.delete(waiter);
+      waiter.resolve(this.#ending());
+    }
+  }
+
+  #counts(): boolean {
+    return isActive(this.state) || this.state.kind === "restarting";
+  }
+
+  #ending(): Ending {
+    return { exitCode: this.state.exitCode, error: this.state.error };
+  }
+}
