@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import { dirname, join } from "node:path";
 import { HullError } from "../platform/errors.ts";
 import { send } from "../platform/http-client.ts";
-import { executablePath } from "../platform/paths.ts";
+import { keelPath, roleInvocation } from "../platform/paths.ts";
 import { parseHost } from "./engine-address.ts";
 import type { Flag, FlagValues } from "./flags.ts";
 
@@ -48,7 +48,8 @@ export async function startEngine(place: EnginePlace, options: readonly string[]
   mkdirSync(dirname(logPath), { recursive: true, mode: 0o710 });
   const log = openSync(logPath, "w", 0o600);
   const roots = ["--data-root", place.dataRoot, "--exec-root", place.execRoot, "--host", place.host];
-  const child = spawn(executablePath("keel"), ["keep", "--", ...executableCommand("hulld"), ...roots, ...options], {
+  const hulld = roleInvocation("hulld");
+  const child = spawn(keelPath(), ["keep", "--", hulld.file, ...hulld.args, ...roots, ...options], {
     cwd: "/",
     detached: true,
     stdio: ["ignore", log, log],
@@ -66,8 +67,6 @@ export async function startEngine(place: EnginePlace, options: readonly string[]
   const said = readFileSync(logPath, "utf8").trim().split("\n").slice(-10).join("\n");
   throw new HullError("unavailable", `hulld did not start:\n${said}\nIts log: ${logPath}`);
 }
-
-const executableCommand = (name: "hulld"): string[] => [executablePath(name)];
 
 /** SIGTERM to the keeper (which passes it on) or, where hulld was started otherwise, to hulld. False when none runs. */
 export async function stopEngine(place: EnginePlace): Promise<boolean> {

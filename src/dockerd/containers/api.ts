@@ -37,8 +37,6 @@ export interface ContainerService {
   usage(signal: AbortSignal): Promise<readonly object[]>;
   connectNetwork(change: NetworkChange): Promise<void>;
   disconnectNetwork(change: NetworkChange): Promise<void>;
-  /** Stops every running container in parallel, each with its own stop signal and timeout (engine stop --containers). */
-  stopAll(signal: AbortSignal): Promise<void>;
   /** /containers/* and /exec/* */
   routes(): readonly Route[];
 }
