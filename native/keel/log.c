@@ -176,7 +176,6 @@ void log_lines(struct log *log, struct line_buffer *b, const char *stream, bool 
   append(log, b, &batch, stream, end);
   if (batch.at != line_done(b)) flush(log, b, &batch);
   if (end) b->partial = 0;
-  pull_front(b);
 }
 
 uint8_t *line_space(struct line_buffer *b, size_t *space) {
@@ -221,6 +220,7 @@ void log_release(struct log *log) {
 }
 
 void line_release(struct line_buffer *b) {
+  pull_front(b);
   uint32_t keep = (line_filled(b) + 4095u) & ~4095u;
   if (b->high_water <= 4096 || b->high_water <= keep) return;
   if (madvise(b->data + keep, LINE_BUFFER_BYTES - keep, MADV_REMOVE) == 0) b->high_water = keep;

@@ -55,7 +55,10 @@ uint8_t *line_space(struct line_buffer *b, size_t *space);
 /* `count` bytes were read there. */
 void line_filled_by(struct line_buffer *b, size_t count);
 
-/* Writes every whole line (at the end of the stream the rest too). Never fails: what can't be written is counted. */
+/*
+ * Writes every whole line (at the end of the stream the rest too). Never fails: what can't be written is counted. The bytes
+ * stay where they are until the next line_space.
+ */
 void log_lines(struct log *log, struct line_buffer *b, const char *stream, bool end);
 
 /* After a predecessor was killed: finishes or undoes the write it was in. */
