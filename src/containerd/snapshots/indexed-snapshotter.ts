@@ -30,7 +30,7 @@ export interface IndexedSnapshotterOptions {
 export class IndexedSnapshotter implements Snapshotter {
   readonly #records: Records<SnapshotInfo>;
   /** Names on their way into the index. */
-  readonly #pending = new Set<string>();
+  readonly #pending = new Map<string, { readonly name: string; readonly parent: string }>();
 
   constructor(private readonly options: IndexedSnapshotterOptions) {
     const table = `snapshot_${options.driver.name}`;
@@ -68,7 +68,7 @@ export class IndexedSnapshotter implements Snapshotter {
     const active = this.stat(namespace, request.key);
     if (active.kind !== "active") throw new HullError("failed-precondition", `snapshot ${request.key} is not active`);
     const parent = this.#parentFor(namespace, active, request);
-    using _ = this.#claim(namespace, request.name);
+    using _ = this.#claim(namespace, { name: request.name, parent });
     const parents = this.#stack(namespace, parent);
     const { layer } = this.options.driver.paths(active, parents);
     const steps = this.options.driver.commit(active, parents);
@@ -95,7 +95,7 @@ export class IndexedSnapshotter implements Snapshotter {
 
   async remove(namespace: string, name: string, options?: PlanOptions): Promise<void> {
     const snapshot = this.stat(namespace, name);
-    const child = this.list(namespace).find((other) => other.parent === name);
+    const child = this.list(namespace).find((other) => other.parent === name) ?? this.#expectedChild(namespace, name);
     if (child) throw new HullError("failed-precondition", `cannot remove snapshot ${name} with child ${child.name}`);
     const { driver, trash } = this.options;
     const away = join(trash, snapshot.id);
@@ -161,7 +161,7 @@ export class IndexedSnapshotter implements Snapshotter {
   ): Promise<Mount[]> {
     const { key, parent, kind } = request;
     if (key === "") throw new HullError("invalid-argument", "a snapshot's key must not be empty");
-    using _ = this.#claim(namespace, key);
+    using _ = this.#claim(namespace, { name: key, parent });
     if (parent !== "") this.#committed(namespace, parent);
     const parents = this.#stack(namespace, parent);
     const { driver } = this.options;
@@ -230,14 +230,21 @@ export class IndexedSnapshotter implements Snapshotter {
     return stack;
   }
 
-  /** Holds a name while its directory is being made, so that two callers can't both make it. */
-  #claim(namespace: string, name: string): Disposable {
+  /** Holds a name while its directory is being made, so that two callers can't both make it and its parent stays. */
+  #claim(namespace: string, { name, parent }: { readonly name: string; readonly parent: string }): Disposable {
     const claim = `${namespace}\0${name}`;
     if (this.#records.find(namespace, name) !== undefined || this.#pending.has(claim)) {
       throw new HullError("already-exists", `snapshot ${name}: already exists`);
     }
-    this.#pending.add(claim);
+    this.#pending.set(claim, { name, parent });
     return { [Symbol.dispose]: () => void this.#pending.delete(claim) };
+  }
+
+  #expectedChild(namespace: string, parent: string): { readonly name: string } | undefined {
+    for (const [claim, pending] of this.#pending) {
+      if (pending.parent === parent && claim.startsWith(`${namespace}\0`)) return pending;
+    }
+    return undefined;
   }
 
   #discard(path: string): void {

@@ -1,0 +1,69 @@
+/** Container records as containerd's API has them, kept as their protobuf bytes. */
+import type { DatabaseSync } from "node:sqlite";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { HullError } from "../../platform/errors.ts";
+import { type Container, ContainerSchema } from "../gen/containerd/services/containers/v1/containers_pb.ts";
+import { parseIdentifier } from "../identifier.ts";
+import { Records } from "./records.ts";
+
+export type ContainerChange = "create" | "update" | "delete";
+
+export class ContainerRecords {
+  readonly #records: Records<Container>;
+
+  constructor(
+    db: DatabaseSync,
+    private readonly onChange: (namespace: string, change: ContainerChange, container: Container) => void,
+  ) {
+    this.#records = new Records<Container>({
+      db,
+      table: "container",
+      encode: (container) => toBinary(ContainerSchema, container),
+      decode: (stored) => fromBinary(ContainerSchema, stored as Uint8Array),
+    });
+  }
+
+  find(namespace: string, id: string): Container | undefined {
+    return this.#records.find(namespace, id);
+  }
+
+  get(namespace: string, id: string): Container {
+    return this.#records.get(namespace, id);
+  }
+
+  list(namespace: string): Container[] {
+    return this.#records.list(namespace);
+  }
+
+  namespaces(): string[] {
+    return this.#records.namespaces();
+  }
+
+  create(namespace: string, draft: Container): Container {
+    parseIdentifier(draft.id, "container id");
+    if (draft.runtime === undefined || draft.runtime.name === "") {
+      throw new HullError("invalid-argument", `container ${draft.id}: runtime.name must be set`);
+    }
+    if (draft.spec === undefined) throw new HullError("invalid-argument", `container ${draft.id}: spec must be set`);
+    const now = timestampNow();
+    const container = create(ContainerSchema, { ...draft, createdAt: now, updatedAt: now });
+    this.#records.create(namespace, draft.id, container);
+    this.onChange(namespace, "create", container);
+    return container;
+  }
+
+  update(namespace: string, id: string, change: Partial<Omit<Container, "$typeName">>): Container {
+    const before = this.get(namespace, id);
+    const container: Container = { ...before, ...change, id, updatedAt: timestampNow() };
+    this.#records.put(namespace, id, container);
+    this.onChange(namespace, "update", container);
+    return container;
+  }
+
+  delete(namespace: string, id: string): void {
+    const container = this.get(namespace, id);
+    this.#records.delete(namespace, id);
+    this.onChange(namespace, "delete", container);
+  }
+}
