@@ -1,0 +1,27 @@
+/** Small JSON files of the data root: written whole and durably (temporary name, fsync, rename), read whole. */
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** After this returns the file holds `value`, also after a power cut; on an error the earlier content is intact. */
+export async function writeJsonDurably(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await withFile(await open(temporary, "w", 0o600), async (file) => {
+      await file.writeFile(`${JSON.stringify(value)}\n`);
+      await file.sync();
+    });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await withFile(await open(dirname(path), "r"), (directory) => directory.sync());
+}
+
+async function withFile(file: FileHandle, body: (file: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    await body(file);
+  } finally {
+    await file.close();
+  }
+}

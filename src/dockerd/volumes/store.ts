@@ -1,0 +1,126 @@
+/** Volumes on disk: `<root>/<name>/{_data,opts.json}`. The directory is the truth; what lacks opts.json is a plain volume. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { HullError } from "../../platform/errors.ts";
+import { writeJsonDurably } from "../stored-json.ts";
+import type { Volume } from "./api.ts";
+
+const SCHEMA = 1;
+
+/** opts.json: Docker's fields of the local driver, and ours. */
+interface StoredVolume {
+  readonly schema: number;
+  readonly MountType: string;
+  readonly MountOpts: string;
+  readonly MountDevice: string;
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly anonymous: boolean;
+}
+
+const removing = ".removing-";
+
+export class VolumeStore {
+  constructor(readonly root: string) {
+    mkdirSync(root, { recursive: true, mode: 0o701 });
+  }
+
+  readAll(): Volume[] {
+    return readdirSync(this.root)
+      .filter((name) => !name.startsWith(".") && existsSync(join(this.root, name, "_data")))
+      .map((name) => this.#read(name));
+  }
+
+  /** Directories of an interrupted removal. */
+  leftovers(): string[] {
+    return readdirSync(this.root)
+      .filter((name) => name.startsWith(removing))
+      .map((name) => join(this.root, name));
+  }
+
+  async write(volume: Volume): Promise<void> {
+    const directory = join(this.root, volume.name);
+    const fresh = !existsSync(directory);
+    try {
+      await mkdir(join(directory, "_data"), { recursive: true, mode: 0o755 });
+      await writeJsonDurably(join(directory, "opts.json"), toStored(volume));
+    } catch (error) {
+      if (fresh) await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Takes the volume out of the namespace at once; returns what is left to delete. */
+  async detach(name: string): Promise<string> {
+    const target = join(this.root, `${removing}${name}-${Date.now().toString(36)}`);
+    await rename(join(this.root, name), target);
+    return target;
+  }
+
+  mountpoint(name: string): string {
+    return join(this.root, name, "_data");
+  }
+
+  #read(name: string): Volume {
+    const path = join(this.root, name, "opts.json");
+    const plain: StoredVolume = {
+      schema: SCHEMA,
+      MountType: "",
+      MountOpts: "",
+      MountDevice: "",
+      createdAt: statSync(join(this.root, name)).mtime.toISOString(),
+      labels: {},
+      anonymous: false,
+    };
+    const stored = existsSync(path) ? parse(path) : plain;
+    return {
+      name,
+      driver: "local",
+      mountpoint: this.mountpoint(name),
+      labels: stored.labels,
+      options: optionsOf(stored),
+      createdAt: stored.createdAt,
+      anonymous: stored.anonymous,
+    };
+  }
+}
+
+function parse(path: string): StoredVolume {
+  let stored: StoredVolume;
+  try {
+    stored = JSON.parse(readFileSync(path, "utf8")) as StoredVolume;
+  } catch (error) {
+    throw new HullError("failed-precondition", `${path} is not valid JSON: repair it, or move the volume away`, {
+      cause: error,
+    });
+  }
+  if (stored.schema !== SCHEMA) {
+    throw new HullError(
+      "failed-precondition",
+      `${path} has schema ${stored.schema}, this version knows ${SCHEMA}: use the newer hulld, or move the volume away`,
+    );
+  }
+  return stored;
+}
+
+function toStored(volume: Volume): StoredVolume {
+  return {
+    schema: SCHEMA,
+    MountType: volume.options.type ?? "",
+    MountOpts: volume.options.o ?? "",
+    MountDevice: volume.options.device ?? "",
+    createdAt: volume.createdAt,
+    labels: volume.labels,
+    anonymous: volume.anonymous,
+  };
+}
+
+function optionsOf(stored: StoredVolume): Record<string, string> {
+  const pairs: readonly (readonly [string, string])[] = [
+    ["type", stored.MountType],
+    ["o", stored.MountOpts],
+    ["device", stored.MountDevice],
+  ];
+  return Object.fromEntries(pairs.filter(([, value]) => value !== ""));
+}
