@@ -94,6 +94,19 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Nothing of the supervisor's stays open here but what is named. */
+static void close_others(int a, int b) {
+  int low = a < b ? a : b, high = a < b ? b : a;
+  unsigned from = 3;
+  for (int i = 0; i < 2; i++) {
+    int keep = i == 0 ? low : high;
+    if (keep < (int)from) continue;
+    if (keep > (int)from) close_range(from, (unsigned)keep - 1, 0);
+    from = (unsigned)keep + 1;
+  }
+  close_range(from, ~0u, 0);
+}
+
 static _Noreturn void stage_child(int supervisor, const struct stage_request *request) {
   struct run run;
   int error = run_init(&run, request->operations);
@@ -104,6 +117,7 @@ static _Noreturn void stage_child(int supervisor, const struct stage_request *re
   prctl(PR_SET_DUMPABLE, 0);
   reset_signals();
   if (error == 0) error = take_stdio(request->stdio);
+  close_others(supervisor, request->init_pidfd);
   if (error == 0) error = plan_run(&run, request->operations);
   else run.error = -error;
   tell_failure(&run, false); /* a plan that succeeds ends in execve */
