@@ -48,8 +48,6 @@ static int listen_first(void) {
 
 static _Noreturn void refuse_launch(int error, const char *text) {
   struct outcome outcome = outcome_errno(-error, text);
-  outcome.steps = shim.start.reply.steps;
-  outcome.outputs = shim.start.reply.outputs;
   reply_outcome((struct reply_to){.connection = LAUNCH_REPLY}, outcome);
   shim_abandon();
 }

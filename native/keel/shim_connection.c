@@ -91,11 +91,40 @@ static void send_records(struct reply_to to, uint16_t type, const struct reply_r
   free(frame);
 }
 
+static struct blob joined(struct blob first, struct blob second) {
+  char *bytes = malloc((size_t)first.length + second.length + 1u);
+  if (!bytes) return (struct blob){"", 0};
+  memcpy(bytes, first.bytes, first.length);
+  memcpy(bytes + first.length, second.bytes, second.length);
+  return (struct blob){bytes, first.length + second.length};
+}
+
+/* Outputs name their operation by its index in the stage; in the reply the earlier sections' operations come first. */
+static void shift_outputs(char *bytes, size_t length, uint32_t by) {
+  for (size_t at = 0; at + 8 <= length;) {
+    uint32_t index, size;
+    memcpy(&index, bytes + at, 4);
+    memcpy(&size, bytes + at + 4, 4);
+    index += by;
+    memcpy(bytes + at, &index, 4);
+    at += 8 + (((size_t)size + 7) & ~(size_t)7);
+  }
+}
+
+enum { STEP_BYTES = 16 };
+
 /* To whoever asked for the launch: serve through its descriptor, or a client of pause's. */
-static void send_launch(const struct outcome *outcome) {
+static void send_launch(struct outcome outcome) {
   struct launch_reply *reply = &shim.start.reply;
   if (reply->fd < 0) return;
-  struct reply_record record = result_record(outcome);
+  uint32_t before = reply->steps.length / STEP_BYTES;
+  if (outcome.failed_index != NO_INDEX) outcome.failed_index += before;
+  struct blob outputs = joined(reply->outputs, outcome.outputs);
+  if (outputs.length > reply->outputs.length)
+    shift_outputs((char *)(uintptr_t)outputs.bytes + reply->outputs.length, outputs.length - reply->outputs.length, before);
+  outcome.outputs = outputs;
+  outcome.steps = joined(reply->steps, outcome.steps);
+  struct reply_record record = result_record(&outcome);
   size_t size = 0;
   uint8_t *frame = frame_build(REPLY_TYPE, reply->id, &record, 1, &size);
   if (frame) send_whole(reply->fd, frame, size);
@@ -108,7 +137,7 @@ void reply_outcome(struct reply_to to, struct outcome outcome) {
   outcome.shim_pid = getpid();
   outcome.pause_pid = shim.pause_pid;
   if (to.connection == LAUNCH_REPLY) {
-    send_launch(&outcome);
+    send_launch(outcome);
     return;
   }
   struct reply_record record = result_record(&outcome);

@@ -52,7 +52,7 @@ struct reply_record result_record(const struct outcome *outcome);
 static inline struct outcome outcome_errno(int error, const char *text) {
   size_t n = 0;
   while (text && text[n]) n++;
-  return (struct outcome){.failed_index = 0xffffffff, .error = error, .message = {text ? text : "", (uint32_t)n}};
+  return (struct outcome){.failed_index = 0xffffffff, .error = error, .steps = {"", 0}, .outputs = {"", 0}, .message = {text ? text : "", (uint32_t)n}};
 }
 /* Blocking, bounded by a second: for the few replies that go out before a loop runs. 0 or -errno. */
 int send_whole(int fd, const uint8_t *bytes, size_t length);

@@ -10,14 +10,14 @@
 
 struct shim shim;
 
-static uint64_t clock_ns(clockid_t clock) {
+static uint64_t read_clock(clockid_t clock) {
   struct timespec t;
   clock_gettime(clock, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-uint64_t realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
+uint64_t monotonic_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+uint64_t realtime_ns(void) { return read_clock(CLOCK_REALTIME); }
 
 void watch_set(struct watch *watch, uint32_t events) {
   if (watch->fd < 0 || (watch->added ? watch->events == events : events == 0)) return;

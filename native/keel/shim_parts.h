@@ -62,6 +62,7 @@ struct process {
   struct stage stage;
   bool staged;                     /* the stage exists (until executed or failed) */
   bool start_now;
+  bool going;                      /* the start byte was sent */
   struct reply_to asked;           /* who waits for the stage */
   struct source out[2];
   struct feed in;

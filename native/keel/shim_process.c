@@ -98,7 +98,12 @@ static void on_ready(struct process *p) {
   else if (process_go(p, p->asked)) reply_errno(p->asked, ESRCH, NULL);
 }
 
-static void on_executed(struct process *p) {
+/* The stage's socket was closed: by execve, or by the death of a process that never was started. */
+static void on_closed(struct process *p) {
+  if (!p->going) {
+    process_unstage(p);
+    return;
+  }
   p->slot->started_at_ns = realtime_ns();
   if (p->slot->state == SLOT_CREATED) atomic_store(&p->slot->state, SLOT_RUNNING);
   reply_outcome(p->asked, outcome_of(p));
@@ -111,7 +116,7 @@ static void on_stage(struct watch *watch, uint32_t events) {
   switch (stage_on_readable(&p->stage)) {
     case STAGE_PENDING: return;
     case STAGE_READY: on_ready(p); return;
-    case STAGE_EXECUTED: on_executed(p); return;
+    case STAGE_EXECUTED: on_closed(p); return;
     case STAGE_FAILED: on_failed(p); return;
   }
 }
@@ -141,8 +146,12 @@ int process_stage(struct process *p, struct cursor operations, const struct stdi
 
 int process_go(struct process *p, struct reply_to asked) {
   if (!p->staged) return -ESRCH;
+  if (p->going) return -EALREADY;
+  int error = stage_go(&p->stage);
+  if (error) return error == -EPIPE ? -ESRCH : error;
   p->asked = asked;
-  return stage_go(&p->stage);
+  p->going = true;
+  return 0;
 }
 
 static void restore_held(struct process *p, const struct held *held, size_t count) {
