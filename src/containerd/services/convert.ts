@@ -1,12 +1,9 @@
 /** Between the wire's messages and our values. */
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { parseDigest } from "../../oci/digest.ts";
 import type { Descriptor } from "../../oci/image.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Descriptor as WireDescriptor } from "../gen/containerd/types/descriptor_pb.ts";
 import type { Mount } from "../snapshots/snapshotter.ts";
-
-export const toTimestamp = (ms: number): Timestamp => timestampFromMs(Math.round(ms));
 
 export const toWireDescriptor = ({ mediaType, digest, size, annotations }: Descriptor) => ({
   mediaType,
@@ -56,3 +53,5 @@ export function checkMask(paths: readonly string[] | undefined, fields: readonly
     }
   }
 }
+
+export { toTimestamp } from "../timestamp.ts";

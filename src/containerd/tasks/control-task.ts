@@ -1,0 +1,47 @@
+/** Signals, freezing, terminals, limits of a task. */
+import { HullError } from "../../platform/errors.ts";
+import type { Task } from "./task.ts";
+import type { TaskHost } from "./task-host.ts";
+
+export interface KillTask {
+  readonly execId: string;
+  readonly signal: number;
+  readonly all: boolean;
+}
+
+/** Throws `not-found` when the process has ended. Never waits for other writers of the task. */
+export async function killProcess(host: TaskHost, task: Task, { execId, signal, all }: KillTask): Promise<void> {
+  const { state } = task.process(execId);
+  if (state.kind === "stopped" && !all) throw new HullError("not-found", "process already finished: not found");
+  await task.shim().call((shim, options) => shim.kill({ execId, signal, all }, options));
+  // A frozen process takes no signal, not even this one.
+  if (signal === 9 && task.init.state.kind === "paused")
+    await host.launcher.run(host.plans.thaw(task.identity.file.cgroup));
+}
+
+export function pauseTask(host: TaskHost, task: Task): Promise<void> {
+  return task.serial.run(async () => {
+    if (task.init.state.kind !== "running")
+      throw new HullError("failed-precondition", `cannot pause a ${task.init.state.kind} container`);
+    await host.launcher.run(host.plans.freeze(task.identity.file.cgroup));
+    task.move("", { kind: "pause" });
+    host.events.publish(task.namespace, "/tasks/paused", { containerId: task.id });
+  });
+}
+
+export function resumeTask(host: TaskHost, task: Task): Promise<void> {
+  return task.serial.run(async () => {
+    if (task.init.state.kind !== "paused")
+      throw new HullError("failed-precondition", `cannot resume a ${task.init.state.kind} container`);
+    await host.launcher.run(host.plans.thaw(task.identity.file.cgroup));
+    task.move("", { kind: "resume" });
+    host.events.publish(task.namespace, "/tasks/resumed", { containerId: task.id });
+  });
+}
+
+/** `resources`: linux.resources of the runtime-spec as JSON. */
+export function updateTask(host: TaskHost, task: Task, resources: Uint8Array): Promise<void> {
+  return task.serial.run(async () => {
+    await host.launcher.run(host.plans.update(task.identity.file.cgroup, resources));
+  });
+}

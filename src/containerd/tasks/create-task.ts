@@ -1,0 +1,213 @@
+/**
+ * Creates a task: the container's spec compiled, its root file system mounted, its cgroups made, pause, shim and init launched, all
+ * in one message to keel; or, where a pause was kept, init launched into its namespaces. A failure undoes everything.
+ */
+import { isAbsolute, join } from "node:path";
+import { type Operation, operation } from "../../keel/plan.ts";
+import { pauseClient } from "../../keel/shim-client.ts";
+import type { ShimContainer, ShimLog, ShimStdio } from "../../keel/shim-records.ts";
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import type { Span } from "../../trace/tracer.ts";
+import type { Container } from "../gen/containerd/services/containers/v1/containers_pb.ts";
+import { parseIdentifier } from "../identifier.ts";
+import { type TaskPaths, taskPaths } from "../roots.ts";
+import type { Mount } from "../snapshots/snapshotter.ts";
+import { buryTask } from "./adopt-tasks.ts";
+import { bundleOperations, taskFile } from "./bundle.ts";
+import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
+import type { ContainerPlan, Launched } from "./runtime.ts";
+import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
+import { ShimLink } from "./shim-link.ts";
+import { stepsOf } from "./steps.ts";
+import { Task, type TaskStdio } from "./task.ts";
+import type { TaskHost } from "./task-host.ts";
+
+export interface CreateTask {
+  readonly namespace: string;
+  readonly id: string;
+  /** Mounts of the root; empty: the container's snapshot, if it has one. */
+  readonly rootfs: readonly Mount[];
+  readonly stdio: TaskStdio & Pick<ShimStdio, "rows" | "columns" | "stdinOnce" | "spillDir" | "spillBytes">;
+  readonly log?: ShimLog | undefined;
+  readonly sockets: readonly HeldSocket[];
+  readonly newSandbox: boolean;
+  readonly span: Span;
+}
+
+export async function createTask(host: TaskHost, request: CreateTask): Promise<Task> {
+  const { namespace, id } = request;
+  const container = host.stores.containers.get(namespace, parseIdentifier(id, "container id"));
+  await host.cleanups.settled(namespace, id);
+  if (host.tasks.find(namespace, id)) throw new HullError("already-exists", `task ${id}: already exists`);
+  const made = prepare(host, request, container);
+  // Held from here on: a second Create must not begin while this one waits.
+  const task = new Task({ namespace, id, paths: made.paths, file: made.file, events: host.events }, 0);
+  host.tasks.add(task);
+  try {
+    const launched = await launch(host, request, made);
+    host.tracer.steps(request.span.context, launched.steps);
+    await adopt(task, launched, host);
+  } catch (error) {
+    host.tasks.remove(task);
+    await undo(host, made, task.init.state.pid);
+    throw startFailure(error);
+  }
+  host.events.publish(namespace, "/tasks/create", {
+    containerId: id,
+    bundle: made.paths.bundle,
+    rootfs: made.mounts.map(({ type, source, options }) => ({ type, source, options: [...options] })),
+    io: {
+      stdin: request.stdio.stdin,
+      stdout: request.stdio.stdout,
+      stderr: request.stdio.stderr,
+      terminal: request.stdio.terminal,
+    },
+    pid: task.init.state.pid,
+  });
+  return task;
+}
+
+interface Prepared {
+  readonly paths: TaskPaths;
+  readonly plan: ContainerPlan;
+  readonly mounts: readonly Mount[];
+  readonly root: string;
+  readonly file: ReturnType<typeof taskFile>;
+  readonly host: readonly Operation[];
+}
+
+function prepare(host: TaskHost, request: CreateTask, container: Container): Prepared {
+  const { namespace, id, stdio } = request;
+  const paths = taskPaths(host.roots, namespace, id);
+  checkRuntime(container);
+  const spec = container.spec!.value;
+  const plan = host.plans.container({ spec, namespace, id, bundle: paths.bundle });
+  const root = isAbsolute(plan.rootPath) ? plan.rootPath : join(paths.bundle, plan.rootPath);
+  const mounts = mountsOf(host, request, container);
+  const { stdin, stdout, stderr } = stdio;
+  const mountedRoot = mounts.length > 0 ? root : "";
+  const file = taskFile({
+    cgroup: plan.cgroup,
+    stdin,
+    stdout,
+    stderr,
+    terminal: stdio.terminal || plan.terminal,
+    mountedRoot,
+  });
+  const inBundle = root.startsWith(`${paths.bundle}/`);
+  const steps = [
+    ...bundleOperations(paths.bundle, spec, file),
+    ...(inBundle ? [operation("mkdirAll", { path: root, mode: 0o711 }, { cause: "bundle" })] : []),
+    ...(mounts.length > 0 ? mountOperations(mounts, root, join(host.roots.dataRoot, "overlay2")) : []),
+    ...plan.host,
+  ];
+  return { paths, plan, mounts, root, file, host: steps };
+}
+
+/** Only our own runtime so far; another one is named, not run as ours. */
+function checkRuntime(container: Container): void {
+  const name = container.runtime?.name ?? "";
+  const ours = [
+    "",
+    "io.containerd.runc.v2",
+    "io.containerd.runtime.v1.linux",
+    "io.containerd.runc.v1",
+    "io.containerd.hull.v1",
+  ];
+  if (!ours.includes(name)) {
+    throw new HullError("unimplemented", `runtime ${name} is not supported yet: use io.containerd.runc.v2`);
+  }
+}
+
+function mountsOf(host: TaskHost, request: CreateTask, container: Container): readonly Mount[] {
+  if (request.rootfs.length > 0 || container.snapshotKey === "") return request.rootfs;
+  const snapshotter = host.stores.snapshotters.get(container.snapshotter);
+  const { root, layer } = snapshotter.paths(request.namespace, container.snapshotKey);
+  // A snapshot without a layer below is its own root: nothing to mount.
+  return root === layer ? [] : snapshotter.mounts(request.namespace, container.snapshotKey);
+}
+
+async function launch(host: TaskHost, request: CreateTask, made: Prepared): Promise<Launched> {
+  const { namespace, id, log } = request;
+  const { paths, plan } = made;
+  const container: ShimContainer = {
+    id,
+    namespace,
+    stateDir: paths.bundle,
+    pauseSocket: paths.pauseSocket,
+    shimSocket: paths.shimSocket,
+    memoryCgroup: plan.cgroup.memory,
+    oomVersion: plan.cgroup.oomVersion,
+  };
+  const stdio = shimStdio(made.file.terminal, request.stdio);
+  if (!(await keptSandbox(request, paths))) {
+    const pause = sandboxOperations(plan.namespaces, request.sockets);
+    return host.launcher.launch({ container, stdio, log, host: made.host, pause, stage: plan.stage });
+  }
+  await host.launcher.run(made.host, { parent: request.span.context });
+  const reply = await pauseClient.forkShim(paths.pauseSocket, {
+    container,
+    stdio,
+    ...(log && { log }),
+    stage: plan.stage,
+  });
+  const { pausePid, shimPid, pid } = reply;
+  return { pausePid, shimPid, pid, steps: stepsOf(plan.stage, reply.steps) };
+}
+
+function shimStdio(terminal: boolean, asked: CreateTask["stdio"]): ShimStdio {
+  const { stdin, stdout, stderr, ...rest } = asked;
+  return {
+    ...rest,
+    terminal,
+    stdin: stdioUri(stdin),
+    stdout: stdioUri(stdout),
+    stderr: terminal ? "" : stdioUri(stderr),
+  };
+}
+
+/** A bare path is a FIFO, as with containerd. */
+export const stdioUri = (text: string): string => (text.startsWith("/") ? `fifo://${text}` : text);
+
+/** True when a pause of this container is there to be used again; one that is not wanted is ended. */
+async function keptSandbox(request: CreateTask, paths: TaskPaths): Promise<boolean> {
+  try {
+    if (request.newSandbox) await pauseClient.stop(paths.pauseSocket);
+    else await pauseClient.info(paths.pauseSocket);
+    return !request.newSandbox;
+  } catch (error) {
+    if (["unavailable", "not-found"].includes(codeOf(error))) return false;
+    throw error;
+  }
+}
+
+async function adopt(task: Task, launched: Launched, host: TaskHost): Promise<void> {
+  task.launched(launched);
+  task.link = await ShimLink.open({
+    path: task.identity.paths.shimSocket,
+    onEvent: (event) => task.onShimEvent(event),
+    onLost: () => void buryTask(host, task).catch((error) => host.warn(messageOf(error))),
+  });
+}
+
+/** `pid`: init's, when it was made already. */
+async function undo(host: TaskHost, made: Prepared, pid: number): Promise<void> {
+  if (pid !== 0) await host.plans.killAll(made.plan.cgroup).catch((error) => host.warn(messageOf(error)));
+  await pauseClient.stop(made.paths.pauseSocket).catch(() => undefined);
+  const unmount = made.file.mountedRoot === "" ? [] : [unmountOperation(made.root)];
+  const steps = [
+    ...unmount,
+    ...host.plans.removeCgroups(made.plan.cgroup),
+    operation("removeTree", { path: made.paths.bundle }, { cause: "undo" }),
+  ];
+  await host.launcher
+    .run(steps)
+    .catch((error) => host.warn(`undo the start of ${made.paths.bundle}: ${messageOf(error)}`));
+}
+
+/** The words that Docker's clients look for in front of a runtime's message. */
+function startFailure(error: unknown): HullError {
+  const facts = error instanceof HullError ? error.facts : {};
+  const message = `failed to create shim task: OCI runtime create failed: ${messageOf(error)}: unknown`;
+  return new HullError(codeOf(error), message, { cause: error, facts });
+}

@@ -1,0 +1,82 @@
+/**
+ * Deletes a stopped task. The answer is its exit record; shim, mount, cgroups and bundle go after it, and the next task of the
+ * container waits for that. With `keepSandbox` pause and its namespaces stay.
+ */
+import { operation } from "../../keel/plan.ts";
+import { pauseClient } from "../../keel/shim-client.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
+import type { TaskPaths } from "../roots.ts";
+import { toTimestamp } from "../timestamp.ts";
+import type { ProcessState } from "./process-state.ts";
+import { unmountOperation } from "./rootfs-mount.ts";
+import type { Task } from "./task.ts";
+import type { TaskHost } from "./task-host.ts";
+
+const SHIM_END_MS = 5000;
+
+export type Stopped = ProcessState & { readonly kind: "stopped" };
+
+/** Throws `failed-precondition` while it runs. A created task that was never started is killed first. */
+export function deleteTask(
+  host: TaskHost,
+  task: Task,
+  { keepSandbox }: { readonly keepSandbox: boolean },
+): Promise<Stopped> {
+  return task.serial.run(async () => {
+    if (host.tasks.find(task.namespace, task.id) !== task)
+      throw new HullError("not-found", `task ${task.id}: not found`);
+    const stopped = await ended(task);
+    host.tasks.remove(task);
+    host.events.publish(task.namespace, "/tasks/delete", {
+      containerId: task.id,
+      pid: stopped.pid,
+      exitStatus: stopped.exit.exitStatus,
+      exitedAt: toTimestamp(stopped.exit.exitedAt),
+      id: task.id,
+    });
+    host.cleanups.begin(task.namespace, task.id, () => cleanUp(host, task, keepSandbox));
+    return stopped;
+  });
+}
+
+async function ended(task: Task): Promise<Stopped> {
+  const { state } = task.init;
+  if (state.kind === "stopped") return state;
+  if (state.kind !== "created")
+    throw new HullError("failed-precondition", `task must be stopped before deletion: ${state.kind}`);
+  await task.shim().call((shim, options) => shim.kill({ signal: 9 }, options));
+  return task.wait("", AbortSignal.timeout(SHIM_END_MS));
+}
+
+async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {
+  const { paths, file } = task.identity;
+  await endShim(host, task, keepSandbox);
+  const unmount = file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
+  const bundle = operation("removeTree", { path: paths.bundle }, { cause: "delete" });
+  await host.launcher.run([...unmount, ...host.plans.removeCgroups(file.cgroup), bundle]);
+}
+
+async function endShim(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {
+  const { link } = task;
+  if (link === undefined) {
+    if (!keepSandbox) await stopSandbox(task.identity.paths);
+    return;
+  }
+  try {
+    await link.call((shim, options) => shim.shutdown({ pause: !keepSandbox }, options));
+  } catch (error) {
+    if (codeOf(error) !== "unavailable") host.warn(`container ${task.id}: its shim does not end: ${String(error)}`);
+    if (!keepSandbox) await stopSandbox(task.identity.paths);
+  } finally {
+    link.close();
+  }
+}
+
+/** Ends a pause; none there is fine. */
+export async function stopSandbox(paths: TaskPaths): Promise<void> {
+  try {
+    await pauseClient.stop(paths.pauseSocket);
+  } catch (error) {
+    if (!["unavailable", "not-found"].includes(codeOf(error))) throw error;
+  }
+}
