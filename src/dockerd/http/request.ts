@@ -42,9 +42,14 @@ export class ApiRequest {
     this.span = parts.span;
   }
 
+  /** A parameter of the route's path, for handlers of routes with and without it. */
+  findParam(name: string): string | undefined {
+    return this.parts.params[name];
+  }
+
   /** A parameter of the route's path. */
   param(name: string): string {
-    const value = this.parts.params[name];
+    const value = this.findParam(name);
     if (value === undefined) throw new HullError("internal", `route has no parameter {${name}}`);
     return value;
   }
