@@ -36,7 +36,10 @@ export const logFile = (dataRoot: string, daemon: string): string => join(dataRo
 
 /** Opens the log. A file that cannot be opened or written is said once on stderr; the daemon goes on without it. */
 export function openLog(options: LogOptions): Log {
-  const sinks: ((line: string) => void)[] = [(line) => process.stderr.write(line)];
+  const sinks: ((line: string) => void)[] = [];
+  // A supervised daemon's stderr is a plain file for crashes: its log goes to the rotated file only.
+  if (process.env.HULL_LOG !== "file" || options.dataRoot === undefined)
+    sinks.push((line) => process.stderr.write(line));
   if (options.dataRoot !== undefined) sinks.push(fileSink(logFile(options.dataRoot, options.name)));
   const threshold = { level: options.level ?? "info" };
   const format = options.format === "json" ? formatJson : formatText;
