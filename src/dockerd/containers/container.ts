@@ -2,6 +2,7 @@
  * One container in memory: its current record, its queue, and who waits for it. Readers take `record` and never wait; writers
  * run in `queue` and replace the record with `update` (persisted first).
  */
+import { PendingStreams } from "./pending-streams.ts";
 import { Queue } from "./queue.ts";
 import type { ContainerRecord } from "./record.ts";
 import { type ContainerState, isActive, next, type StateEvent } from "./state.ts";
@@ -30,8 +31,14 @@ export class Container {
   stopRequested = false;
   /** Cancels a pending restart by policy. */
   restartTimer: { cancel(): void } | undefined;
-  /** Consecutive quick failures, for the back-off. */
+  /** The last delay of the restart policy. */
   restartDelayMs = 0;
+  /** The next end is part of a restart: namespaces and addresses stay. */
+  keepSandbox = false;
+  /** The specification hull-containerd has, to send it only when it changed. */
+  lastSpec = "";
+  /** Clients attached before the start. */
+  readonly streams: PendingStreams = new PendingStreams();
   #record: ContainerRecord;
   #waiters = new Set<Waiter>();
 

@@ -15,9 +15,20 @@ export type Decision =
   /** They agree, nothing runs. */
   | { readonly kind: "leave" }
   /** The process lives: the record takes over what is observed. */
-  | { readonly kind: "adopt"; readonly pid: number; readonly startedAt: string; readonly paused: boolean; readonly isNew: boolean }
+  | {
+      readonly kind: "adopt";
+      readonly pid: number;
+      readonly startedAt: string;
+      readonly paused: boolean;
+      readonly isNew: boolean;
+    }
   /** It ended unseen: report it once, apply the restart policy. */
-  | { readonly kind: "exited"; readonly exitCode: number; readonly exitedAt: string | undefined; readonly oomKilled: boolean }
+  | {
+      readonly kind: "exited";
+      readonly exitCode: number;
+      readonly exitedAt: string | undefined;
+      readonly oomKilled: boolean;
+    }
   /** A start that was cut short, or an end already recorded: remove the task. */
   | { readonly kind: "discardTask" }
   /** The policy's restart was pending. */
@@ -32,11 +43,22 @@ export function reconcile(stored: ContainerState, observed: ObservedTask): Decis
   if (observed.kind === "running" || observed.kind === "paused") {
     if (stored.kind === "dead") return { kind: "discardTask" };
     const isNew = !isActive(stored) || stored.pid !== observed.pid;
-    return { kind: "adopt", pid: observed.pid, startedAt: observed.startedAt, paused: observed.kind === "paused", isNew };
+    return {
+      kind: "adopt",
+      pid: observed.pid,
+      startedAt: observed.startedAt,
+      paused: observed.kind === "paused",
+      isNew,
+    };
   }
   if (isActive(stored)) {
     if (observed.kind === "stopped")
-      return { kind: "exited", exitCode: observed.exitCode, exitedAt: observed.exitedAt, oomKilled: observed.oomKilled };
+      return {
+        kind: "exited",
+        exitCode: observed.exitCode,
+        exitedAt: observed.exitedAt,
+        oomKilled: observed.oomKilled,
+      };
     return { kind: "exited", exitCode: UNKNOWN_EXIT, exitedAt: undefined, oomKilled: false };
   }
   if (stored.kind === "restarting") return { kind: "restart" };

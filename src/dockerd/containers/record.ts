@@ -39,7 +39,11 @@ export interface ContainerSandbox {
   readonly key: string;
   /** What is published now. */
   readonly ports: PortMap;
+  /** What each attachment got, by network name; empty while it does not run. */
+  readonly endpoints: Readonly<Record<string, EndpointSettings>>;
 }
+
+export const noSandbox: ContainerSandbox = { id: "", key: "", ports: {}, endpoints: {} };
 
 export interface ContainerRecord {
   /** 64 hex digits. */
@@ -65,12 +69,18 @@ export interface ContainerRecord {
   readonly manuallyStopped: boolean;
   readonly startedBefore: boolean;
   readonly mounts: readonly ContainerMount[];
-  /** By network name. */
+  /** The attachments as asked for, by network name. */
   readonly endpoints: Readonly<Record<string, EndpointSettings>>;
   readonly sandbox: ContainerSandbox;
   /** Where its files are: <data-root>/containers/<id>. */
   readonly directory: string;
 }
+
+/** The attachments with what they got, as inspect shows them. */
+export const attachments = (record: ContainerRecord): Readonly<Record<string, EndpointSettings>> => ({
+  ...record.endpoints,
+  ...record.sandbox.endpoints,
+});
 
 export const shortId = (id: string): string => id.slice(0, 12);
 export const logPathOf = (record: ContainerRecord): string => `${record.directory}/${record.id}-json.log`;

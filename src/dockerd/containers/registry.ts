@@ -62,7 +62,8 @@ export class ContainerRegistry {
     if (named !== undefined) return this.#byId.get(named);
     if (!/^[0-9a-f]{1,64}$/.test(reference)) return undefined;
     const matches = [...this.#byId.keys()].filter((id) => id.startsWith(reference));
-    if (matches.length > 1) throw new HullError("invalid-argument", `Multiple IDs found with provided prefix: ${reference}`);
+    if (matches.length > 1)
+      throw new HullError("invalid-argument", `Multiple IDs found with provided prefix: ${reference}`);
     return matches[0] === undefined ? undefined : this.#byId.get(matches[0]);
   }
 

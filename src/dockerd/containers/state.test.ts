@@ -48,7 +48,13 @@ const runsOther: ObservedTask = { kind: "running", pid: 8, startedAt: at };
 const ended: ObservedTask = { kind: "stopped", exitCode: 9, exitedAt: at, oomKilled: true };
 const none: ObservedTask = { kind: "none" };
 const half: ObservedTask = { kind: "created", pid: 7 };
-const adopt = (pid: number, isNew: boolean, isPaused = false): Decision => ({ kind: "adopt", pid, startedAt: at, paused: isPaused, isNew });
+const adopt = (pid: number, isNew: boolean, isPaused = false): Decision => ({
+  kind: "adopt",
+  pid,
+  startedAt: at,
+  paused: isPaused,
+  isNew,
+});
 
 const table: readonly (readonly [string, ContainerState, ObservedTask, Decision])[] = [
   ["what still runs is adopted and nothing else happens", running, runs, adopt(7, false)],
@@ -57,9 +63,24 @@ const table: readonly (readonly [string, ContainerState, ObservedTask, Decision]
   ["a start whose record was lost is taken over", newState, runs, adopt(7, true)],
   ["a start after an exit whose record was lost is taken over", stopped, runs, adopt(7, true)],
   ["a pending restart that happened is taken over", restarting, runs, adopt(7, true)],
-  ["an unseen exit is reported with its code", running, ended, { kind: "exited", exitCode: 9, exitedAt: at, oomKilled: true }],
-  ["a process gone without a trace exited with 255", running, none, { kind: "exited", exitCode: 255, exitedAt: undefined, oomKilled: false }],
-  ["a task that never started counts as gone", running, half, { kind: "exited", exitCode: 255, exitedAt: undefined, oomKilled: false }],
+  [
+    "an unseen exit is reported with its code",
+    running,
+    ended,
+    { kind: "exited", exitCode: 9, exitedAt: at, oomKilled: true },
+  ],
+  [
+    "a process gone without a trace exited with 255",
+    running,
+    none,
+    { kind: "exited", exitCode: 255, exitedAt: undefined, oomKilled: false },
+  ],
+  [
+    "a task that never started counts as gone",
+    running,
+    half,
+    { kind: "exited", exitCode: 255, exitedAt: undefined, oomKilled: false },
+  ],
   ["a recorded exit's task is removed", stopped, ended, { kind: "discardTask" }],
   ["a half-made start is undone", newState, half, { kind: "discardTask" }],
   ["a pending restart goes on", restarting, none, { kind: "restart" }],

@@ -1,7 +1,7 @@
 /** A record as the JSON of config.v2.json (Docker's layout and names, plus what only this engine needs under "Hull") and back. Pure. */
 import { HullError } from "../../platform/errors.ts";
-import type { ContainerConfig, EndpointSettings, HostConfig, PortMap } from "./config.ts";
-import type { ContainerMount, ContainerRecord, Health } from "./record.ts";
+import type { ContainerConfig, HostConfig, PortMap } from "./config.ts";
+import { attachments, type ContainerMount, type ContainerRecord, type Health } from "./record.ts";
 import { type ContainerState, isActive } from "./state.ts";
 
 const SCHEMA = 1;
@@ -23,7 +23,6 @@ interface StoredConfig {
     readonly SandboxID: string;
     readonly SandboxKey: string;
     readonly Ports: PortMap;
-    readonly Networks: Readonly<Record<string, EndpointSettings>>;
   };
   readonly Hull: {
     readonly schema: number;
@@ -31,6 +30,8 @@ interface StoredConfig {
     readonly health?: Health;
     readonly graph: Readonly<Record<string, string>>;
     readonly platform: string;
+    readonly asked: ContainerRecord["endpoints"];
+    readonly got: ContainerRecord["endpoints"];
   };
 }
 
@@ -51,7 +52,7 @@ export function toStored(record: ContainerRecord): string {
       SandboxID: record.sandbox.id,
       SandboxKey: record.sandbox.key,
       Ports: record.sandbox.ports,
-      Networks: record.endpoints,
+      Networks: attachments(record),
       HasSwarmEndpoint: false,
     },
     LogPath: `${directory}/${record.id}-json.log`,
@@ -68,7 +69,7 @@ export function toStored(record: ContainerRecord): string {
     HostnamePath: `${directory}/hostname`,
     HostsPath: `${directory}/hosts`,
     ResolvConfPath: `${directory}/resolv.conf`,
-    Hull: { schema: SCHEMA, state, ...(health && { health }), graph: record.graph, platform: record.platform },
+    Hull: { schema: SCHEMA, state, ...(health && { health }), graph: record.graph, platform: record.platform, asked: record.endpoints, got: record.sandbox.endpoints },
   });
 }
 
@@ -77,7 +78,10 @@ export function fromStored(json: string, hostJson: string, directory: string): C
   const stored = JSON.parse(json) as StoredConfig;
   const schema = stored.Hull?.schema;
   if (schema !== SCHEMA)
-    throw new HullError("failed-precondition", `${directory}/config.v2.json has schema ${schema ?? "none"}, this version knows ${SCHEMA}: it is left as it is`);
+    throw new HullError(
+      "failed-precondition",
+      `${directory}/config.v2.json has schema ${schema ?? "none"}, this version knows ${SCHEMA}: it is left as it is`,
+    );
   return {
     id: stored.ID,
     name: stored.Name.replace(/^\//, ""),
@@ -96,8 +100,12 @@ export function fromStored(json: string, hostJson: string, directory: string): C
     manuallyStopped: stored.HasBeenManuallyStopped,
     startedBefore: stored.HasBeenStartedBefore,
     mounts: Object.values(stored.MountPoints),
-    endpoints: stored.NetworkSettings.Networks,
-    sandbox: { id: stored.NetworkSettings.SandboxID, key: stored.NetworkSettings.SandboxKey, ports: stored.NetworkSettings.Ports },
+    endpoints: stored.Hull.asked,
+    sandbox: {
+      id: stored.NetworkSettings.SandboxID,
+      key: stored.NetworkSettings.SandboxKey,
+      ports: stored.NetworkSettings.Ports,
+    },
     directory,
   };
 }
@@ -123,5 +131,10 @@ export function stateJson(state: ContainerState, health: Health | undefined) {
 const healthJson = (health: Health) => ({
   Status: health.status,
   FailingStreak: health.failingStreak,
-  Log: health.log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })),
+  Log: health.log.map(({ start, end, exitCode, output }) => ({
+    Start: start,
+    End: end,
+    ExitCode: exitCode,
+    Output: output,
+  })),
 });

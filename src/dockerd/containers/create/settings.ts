@@ -1,28 +1,19 @@
 /** A decoded create request plus the image's config -> the container's settings with every default filled in. Pure. */
-import type { Decoded } from "../../http/shape.ts";
+import { type Decoded, struct } from "../../http/shape.ts";
 import type { ContainerConfig, EndpointSettings, HealthcheckConfig, HostConfig, Resources } from "../config.ts";
-import { type createShape, hostShape, resourceFields } from "../shapes.ts";
+import { configFields, type createShape, hostShape, resourceFields } from "../shapes.ts";
 import { invalid } from "./refusal.ts";
 
 export type CreateBody = Decoded<typeof createShape>;
 type HostBody = NonNullable<CreateBody["HostConfig"]>;
 
-/** The part of an OCI image config that containers inherit (image-spec config.md; Docker adds the lower half). */
-export interface ImageDefaults {
-  readonly User?: string;
-  readonly ExposedPorts?: Readonly<Record<string, object>>;
-  readonly Env?: readonly string[] | null;
-  readonly Entrypoint?: readonly string[] | null;
-  readonly Cmd?: readonly string[] | null;
-  readonly Volumes?: Readonly<Record<string, object>> | null;
-  readonly WorkingDir?: string;
-  readonly Labels?: Readonly<Record<string, string>> | null;
-  readonly StopSignal?: string;
-  readonly Healthcheck?: HealthcheckConfig | null;
-  readonly ArgsEscaped?: boolean;
-  readonly OnBuild?: readonly string[] | null;
-  readonly Shell?: readonly string[] | null;
-}
+/** The part of an OCI image config that containers inherit (image-spec config.md; Docker adds health checks, triggers and shells). */
+const imageConfigShape = struct("DockerOCIImageConfig", configFields);
+export type ImageDefaults = Decoded<typeof imageConfigShape>;
+
+/** Of an image config's JSON document, which nobody has checked. Throws invalid-argument for wrong types. */
+export const imageDefaults = (document: Readonly<Record<string, unknown>>): ImageDefaults =>
+  imageConfigShape.decode(document.config, { struct: "", path: "" });
 
 /** What the daemon's own configuration decides. */
 export interface EngineDefaults {
@@ -45,11 +36,11 @@ export function configOf(body: CreateBody, image: ImageDefaults, id: string): Co
     ...withProtocols(body.ExposedPorts),
     ...withProtocols(host?.PortBindings ?? {}),
   };
-  const healthcheck = mergedHealthcheck(body.Healthcheck, image.Healthcheck ?? undefined);
+  const healthcheck = mergedHealthcheck(body.Healthcheck, image.Healthcheck);
   return {
     Hostname: body.Hostname || (sharesName ? "" : id.slice(0, 12)),
     Domainname: body.Domainname,
-    User: body.User || (image.User ?? ""),
+    User: body.User || image.User,
     AttachStdin: body.AttachStdin,
     AttachStdout: body.AttachStdout,
     AttachStderr: body.AttachStderr,
@@ -57,19 +48,19 @@ export function configOf(body: CreateBody, image: ImageDefaults, id: string): Co
     Tty: body.Tty,
     OpenStdin: body.OpenStdin,
     StdinOnce: body.StdinOnce,
-    Env: mergedEnvironment(body.Env, image.Env ?? []),
+    Env: mergedEnvironment(body.Env, image.Env),
     ...command,
     ...(healthcheck && { Healthcheck: healthcheck }),
     Image: body.Image,
     Volumes: Object.keys(volumes).length > 0 ? volumes : null,
-    WorkingDir: cleanPath(body.WorkingDir || image.WorkingDir || ""),
+    WorkingDir: cleanPath(body.WorkingDir || image.WorkingDir),
     ...(body.NetworkDisabled && { NetworkDisabled: true }),
     ...(body.MacAddress !== "" && { MacAddress: body.MacAddress }),
     OnBuild: body.OnBuild,
     Labels: { ...image.Labels, ...body.Labels },
-    ...((body.StopSignal || image.StopSignal) && { StopSignal: body.StopSignal || image.StopSignal! }),
+    ...((body.StopSignal || image.StopSignal) && { StopSignal: body.StopSignal || image.StopSignal }),
     ...(body.StopTimeout !== undefined && { StopTimeout: body.StopTimeout }),
-    ...(body.Shell.length > 0 ? { Shell: body.Shell } : image.Shell?.length ? { Shell: image.Shell } : {}),
+    ...(body.Shell.length > 0 ? { Shell: body.Shell } : image.Shell.length ? { Shell: image.Shell } : {}),
   };
 }
 
@@ -95,9 +86,9 @@ function mergedEnvironment(own: readonly string[], inherited: readonly string[])
 }
 
 function mergedHealthcheck(own: HealthcheckConfig | undefined, image: HealthcheckConfig | undefined) {
-  if (!own || !image) return own ? withoutZeros(own) : image;
+  if (!own || !image) return own || image ? withoutZeros((own ?? image)!) : undefined;
   const set = Object.entries(withoutZeros(own)).filter(([, value]) => !Array.isArray(value) || value.length > 0);
-  return { ...image, ...Object.fromEntries(set) };
+  return { ...withoutZeros(image), ...Object.fromEntries(set) };
 }
 
 const withoutZeros = (check: HealthcheckConfig): HealthcheckConfig =>

@@ -1,0 +1,81 @@
+/** Small changes of a container: pause, unpause, rename, update. Each runs in its queue. */
+import { availableParallelism } from "node:os";
+import { HullError } from "../../../platform/errors.ts";
+import type { Decoded } from "../../http/shape.ts";
+import type { HostConfig } from "../config.ts";
+import type { Container } from "../container.ts";
+import { parseName } from "../create/names.ts";
+import { invalid } from "../create/refusal.ts";
+import { resourcesOf } from "../create/settings.ts";
+import { verifyRestartPolicy } from "../create/verify.ts";
+import { verifyResources } from "../create/verify-resources.ts";
+import type { ContainerDeps } from "../deps.ts";
+import type { updateShape } from "../shapes.ts";
+import { resourcesOf as specResources } from "../spec/resources.ts";
+import { isActive } from "../state.ts";
+
+export const pauseContainer = (deps: ContainerDeps, container: Container): Promise<void> =>
+  container.queue.run(async () => {
+    const { state, id } = container.record;
+    if (state.kind === "paused") throw new HullError("conflict", `Container ${id} is already paused`);
+    if (state.kind === "restarting") throw new HullError("conflict", `Container ${id} is restarting, wait until the container is running`);
+    if (state.kind !== "running") throw new HullError("conflict", `Container ${id} is not running`);
+    await deps.tasks.pause(id);
+    await container.move({ kind: "paused" });
+    deps.events.container(container.record, "pause");
+  });
+
+export const unpauseContainer = (deps: ContainerDeps, container: Container): Promise<void> =>
+  container.queue.run(async () => {
+    const { state, id } = container.record;
+    if (state.kind !== "paused") throw new HullError("conflict", `Container ${id} is not paused`);
+    await deps.tasks.resume(id);
+    await container.move({ kind: "resumed" });
+    deps.events.container(container.record, "unpause");
+  });
+
+export const renameContainer = (deps: ContainerDeps, container: Container, text: string): Promise<void> =>
+  container.queue.run(async () => {
+    if (text === "") throw invalid("Neither old nor new names may be empty");
+    const name = parseName(text);
+    const old = container.record.name;
+    if (name === old) throw invalid("Renaming a container with the same name as its current name");
+    using _taken = deps.registry.reserve(name, container.id);
+    await container.update({ name });
+    deps.registry.release(old);
+    deps.events.container(container.record, "rename", { oldName: `/${old}` });
+  });
+
+type UpdateBody = Decoded<typeof updateShape>;
+
+/** Returns warnings. */
+export const updateContainer = (deps: ContainerDeps, container: Container, body: UpdateBody): Promise<string[]> =>
+  container.queue.run(async () => {
+    const { record } = container;
+    if (record.state.kind === "removing" || record.state.kind === "dead")
+      throw new HullError("conflict", `Cannot update container ${record.id}: container is marked for removal and cannot be "update"`);
+    const hostConfig = updated(record.hostConfig, body);
+    verifyRestartPolicy(hostConfig.RestartPolicy);
+    verifyResources(hostConfig, { cpus: availableParallelism() });
+    if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
+      throw invalid(`Restart policy cannot be updated because AutoRemove is enabled for the container`);
+    if (isActive(record.state)) await deps.tasks.update(record.id, specResources(hostConfig));
+    await container.update({ hostConfig });
+    deps.events.container(container.record, "update");
+    return [];
+  });
+
+/** What the body names replaces; zero values are "not named". */
+function updated(host: HostConfig, body: UpdateBody): HostConfig {
+  const resources = resourcesOf(body);
+  const named = Object.entries(resources).filter(([key, value]) => {
+    if (key === "MemorySwap") return body.MemorySwap !== 0;
+    return value !== 0 && value !== "" && value !== null && value !== undefined && !(Array.isArray(value) && value.length === 0);
+  });
+  const policy = body.RestartPolicy.Name === "" ? {} : { RestartPolicy: body.RestartPolicy };
+  const changed: HostConfig = { ...host, ...Object.fromEntries(named), ...policy };
+  if (body.NanoCpus > 0) return { ...changed, CpuPeriod: 0, CpuQuota: 0 };
+  if (host.Memory > 0 && body.Memory > host.MemorySwap && host.MemorySwap > 0 && body.MemorySwap === 0)
+    throw invalid("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+  return changed;
+}

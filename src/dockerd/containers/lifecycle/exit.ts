@@ -1,0 +1,84 @@
+/**
+ * The end of a container's process: recorded, told to who waits, then cleaned up. Runs in the container's queue. Docker's order of
+ * events: die, network disconnect, volume unmount, (stop), destroy.
+ */
+import { parseTimeNs, timeNow } from "../../time.ts";
+import type { Container } from "../container.ts";
+import type { ContainerDeps } from "../deps.ts";
+import { type ContainerRecord, noSandbox } from "../record.ts";
+import { isActive } from "../state.ts";
+import { nextDelayMs, shouldRestart } from "./restart-policy.ts";
+import { unmountVolumes } from "./start.ts";
+
+export interface ProcessEnd {
+  readonly exitCode: number;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly oomKilled: boolean;
+}
+
+export interface ExitActions {
+  /** Starts it again after a while (in its queue). */
+  readonly scheduleRestart: (container: Container, delayMs: number) => void;
+  /** AutoRemove. */
+  readonly remove: (container: Container) => void;
+}
+
+export async function containerExited(deps: ContainerDeps, container: Container, end: ProcessEnd, actions: ExitActions): Promise<void> {
+  const before = container.record;
+  if (!isActive(before.state)) return; // Told twice: the first one counted.
+  const restarts = shouldRestart({
+    policy: before.hostConfig.RestartPolicy,
+    exitCode: end.exitCode,
+    restartCount: before.restartCount,
+    stopRequested: container.stopRequested,
+  });
+  const ranMs = elapsedMs(before.state.startedAt, end.at);
+  await container.move({ kind: "exited", exitCode: end.exitCode, at: end.at, oomKilled: end.oomKilled, restarts });
+  deps.events.container(container.record, "die", { exitCode: String(end.exitCode), execDuration: String(Math.floor(ranMs / 1000)) });
+  container.tellEnded();
+  const isRemoved = !restarts && before.hostConfig.AutoRemove;
+  if (isRemoved) container.tellRemoved();
+  if (restarts) {
+    container.restartDelayMs = nextDelayMs(container.restartDelayMs, ranMs);
+    actions.scheduleRestart(container, container.restartDelayMs);
+  }
+  const keepsSandbox = restarts || container.keepSandbox;
+  await cleanUp(deps, container, keepsSandbox);
+  if (isRemoved) actions.remove(container);
+}
+
+function elapsedMs(from: string, to: string): number {
+  const start = parseTimeNs(from);
+  const end = parseTimeNs(to);
+  return start === undefined || end === undefined ? 0 : Math.max(0, Number((end - start) / 1_000_000n));
+}
+
+/** With `keepsSandbox` the namespaces, the address and the ports stay for the next run. */
+async function cleanUp(deps: ContainerDeps, container: Container, keepsSandbox: boolean): Promise<void> {
+  const { record } = container;
+  await attempt(deps, record, "remove the ended task", () => deps.tasks.remove(record.id, keepsSandbox));
+  if (!keepsSandbox) {
+    announceDisconnects(deps, record);
+    await attempt(deps, record, "release the network", () => deps.sandboxes.release(record));
+    await container.update({ sandbox: noSandbox });
+  }
+  await attempt(deps, record, "unmount volumes", () => unmountVolumes(deps, record));
+  for (const mount of record.mounts)
+    if (mount.Type === "volume") deps.events.volume(record, "unmount", { name: mount.Name!, driver: mount.Driver ?? "local", destination: mount.Destination, writable: mount.RW });
+}
+
+function announceDisconnects(deps: ContainerDeps, record: ContainerRecord): void {
+  for (const [name, endpoint] of Object.entries(record.sandbox.endpoints)) {
+    deps.events.network(record, "disconnect", { id: endpoint.NetworkID, name, type: deps.networks.find(name)?.driver ?? "bridge" });
+  }
+}
+
+/** A step of a clean-up: its failure is reported and the others go on; the next start-up finds what is left. */
+export async function attempt(deps: ContainerDeps, record: ContainerRecord, what: string, step: () => Promise<unknown>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    deps.log.warn(what, { container: record.id, error: error instanceof Error ? error.message : String(error), at: timeNow() });
+  }
+}

@@ -1,0 +1,75 @@
+/** Removal: everything of a container goes, in an order that a crash in between can be finished later. */
+import { HullError } from "../../../platform/errors.ts";
+import type { Container } from "../container.ts";
+import type { ContainerDeps } from "../deps.ts";
+import type { ContainerRecord } from "../record.ts";
+import { isActive } from "../state.ts";
+import { attempt } from "./exit.ts";
+import { killContainer } from "./stop.ts";
+
+export interface RemoveOptions {
+  readonly force: boolean;
+  /** Anonymous volumes too. */
+  readonly volumes: boolean;
+  readonly abort: AbortSignal;
+}
+
+export async function removeContainer(deps: ContainerDeps, container: Container, options: RemoveOptions): Promise<void> {
+  refuse(container.record, options.force);
+  if (container.state.kind === "restarting") container.restartTimer?.cancel();
+  container.stopRequested = true;
+  if (isActive(container.state)) await killContainer(deps, container, { signal: "KILL", abort: options.abort }, container.record.name);
+  await container.queue.run(() => removeStopped(deps, container, options.volumes));
+}
+
+function refuse({ state, id, name }: ContainerRecord, force: boolean): void {
+  if (state.kind === "removing") throw new HullError("conflict", `removal of container ${id} is already in progress`);
+  if (force) return;
+  const reasons: Partial<Record<ContainerRecord["state"]["kind"], string>> = {
+    running: "container is running: stop the container before removing or force remove",
+    paused: "container is paused and must be unpaused first",
+    restarting: "container is restarting: stop the container before removing or force remove",
+  };
+  const reason = reasons[state.kind];
+  if (reason) throw new HullError("conflict", `cannot remove container "${name}": ${reason}`);
+}
+
+/** Runs in the queue. An earlier attempt that was cut short is gone through again. */
+export async function removeStopped(deps: ContainerDeps, container: Container, volumes: boolean): Promise<void> {
+  if (deps.registry.byId(container.id) !== container) return; // Removed meanwhile.
+  if (isActive(container.state)) throw new HullError("conflict", `container ${container.id} was started again`);
+  await container.move({ kind: "removing" });
+  const { record } = container;
+  try {
+    await deps.tasks.remove(record.id, false);
+    await deps.tasks.stopSandbox(record.id);
+    await deps.tasks.removeContainer(record.id, record.driver);
+    await deps.sandboxes.forget(record);
+    await deps.store.remove(record);
+  } catch (error) {
+    await container.move({ kind: "removalFailed", error: error instanceof Error ? error.message : String(error) });
+    throw error;
+  }
+  deps.registry.remove(container);
+  container.streams.failStart();
+  await releaseVolumes(deps, record, volumes);
+  deps.events.container(record, "destroy");
+  container.tellRemoved();
+}
+
+async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord, remove: boolean): Promise<void> {
+  for (const mount of record.mounts) {
+    if (mount.Type !== "volume") continue;
+    deps.volumes.release(mount.Name!, record.id);
+    if (remove && mount.anonymous) await attempt(deps, record, `remove volume ${mount.Name}`, () => removeUnused(deps, mount.Name!));
+  }
+}
+
+/** Another container may refer to it too. */
+async function removeUnused(deps: ContainerDeps, name: string): Promise<void> {
+  try {
+    await deps.volumes.remove(name, true);
+  } catch (error) {
+    if (!(error instanceof HullError && error.code === "conflict")) throw error;
+  }
+}

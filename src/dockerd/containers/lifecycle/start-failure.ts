@@ -1,0 +1,33 @@
+/** Why a start failed, in the words and codes that Docker's clients look for (moby daemon/start.go is the behaviour followed). Pure. */
+import { HullError, messageOf } from "../../../platform/errors.ts";
+
+export interface StartFailure {
+  /** 126 cannot be executed, 127 not found, 128 anything else. */
+  readonly exitCode: number;
+  /** Shown as State.Error and answered to the client. */
+  readonly message: string;
+  /** HTTP status. */
+  readonly status: number;
+}
+
+const PREFIX = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ";
+
+const notFound = ["executable file not found", "no such file or directory", "system cannot find the file specified"];
+const notExecutable = ["permission denied", "is a directory", "not a directory", "exec format error"];
+
+export function startFailure(error: unknown): StartFailure {
+  const text = messageOf(error);
+  const has = (parts: readonly string[]) => parts.some((part) => text.toLowerCase().includes(part));
+  const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
+  if (isProcess && has(notFound)) return { exitCode: 127, message: wrapped(text), status: 400 };
+  if (isProcess && has(notExecutable)) return { exitCode: 126, message: wrapped(text), status: 400 };
+  return { exitCode: 128, message: text, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
+}
+
+/** runc's sentence once: whatever stands before the part about the process is replaced by Docker's chain. */
+function wrapped(text: string): string {
+  if (text.startsWith("failed to create task")) return text;
+  const start = text.indexOf("unable to start container process: ");
+  const reason = start >= 0 ? text.slice(start + "unable to start container process: ".length) : text.slice(Math.max(0, text.indexOf('exec: "')));
+  return `${PREFIX}${reason.endsWith(": unknown") ? reason : `${reason}: unknown`}`;
+}

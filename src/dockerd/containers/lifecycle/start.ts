@@ -1,0 +1,125 @@
+/** Start: everything that does not depend on each other at once, then Tasks.Create and Tasks.Start. Runs in the container's queue. */
+import { HullError } from "../../../platform/errors.ts";
+import type { SpanContext } from "../../../trace/context.ts";
+import { timeNow } from "../../time.ts";
+import type { Container } from "../container.ts";
+import { ensureBindSources } from "../create/mounts.ts";
+import type { ContainerDeps } from "../deps.ts";
+import { writeNetworkFiles } from "../files.ts";
+import { logFileOf } from "../log-config.ts";
+import { type ContainerRecord, noSandbox } from "../record.ts";
+import type { Sandbox } from "../sandboxes.ts";
+import { verifyJoined } from "../spec/namespaces.ts";
+import { buildSpec, specFacts } from "../spec/spec.ts";
+import { startFailure } from "./start-failure.ts";
+
+export interface StartOptions {
+  readonly parent: SpanContext | undefined;
+  /** By the policy: counts, and the namespaces of the last run stay. */
+  readonly byPolicy: boolean;
+}
+
+/** Throws the failure in Docker's words after recording it. */
+export async function startContainer(deps: ContainerDeps, container: Container, options: StartOptions): Promise<void> {
+  refuseWrongState(container.record);
+  try {
+    await bringUp(deps, container, options);
+  } catch (error) {
+    const failure = startFailure(error);
+    await container.move({ kind: "startFailed", exitCode: failure.exitCode, error: failure.message });
+    await giveUp(deps, container);
+    container.streams.failStart();
+    deps.events.container(container.record, "die", { exitCode: String(failure.exitCode), execDuration: "0" });
+    container.tellEnded();
+    throw new HullError("internal", failure.message, { cause: error, facts: { httpStatus: failure.status } });
+  }
+}
+
+function refuseWrongState({ state, id }: ContainerRecord): void {
+  if (state.kind === "running") throw new HullError("not-modified", `Container ${id} is already running`);
+  if (state.kind === "paused") throw new HullError("conflict", "cannot start a paused container, try unpause instead");
+  if (state.kind === "removing") throw new HullError("conflict", "container is marked for removal and cannot be started");
+  if (state.kind === "dead") throw new HullError("conflict", "container is dead and cannot be started");
+}
+
+async function bringUp(deps: ContainerDeps, container: Container, options: StartOptions): Promise<void> {
+  const { parent } = options;
+  const before = container.record;
+  verifyJoined(before, specFacts(deps));
+  const spec = JSON.stringify(buildSpec(deps, before));
+  const [sandbox] = await Promise.all([
+    deps.sandboxes.connect(before, parent),
+    container.lastSpec === spec ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
+    mountVolumes(deps, before),
+    ensureBindSources(before.mounts),
+  ]);
+  container.lastSpec = spec;
+  await writeNetworkFiles(before, sandbox);
+  container.show({ sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints } });
+  await deps.tasks.create(before.id, taskOf(before, sandbox), parent);
+  await container.streams.attachWaiting();
+  const pid = await deps.tasks.start(before.id, parent);
+  container.stopRequested = false;
+  await container.move(
+    { kind: "started", pid, at: timeNow() },
+    {
+      startedBefore: true,
+      manuallyStopped: false,
+      restartCount: options.byPolicy ? before.restartCount + 1 : 0,
+    },
+  );
+  announce(deps, container.record, sandbox);
+  deps.sandboxes.running(container.record).catch((error: unknown) => {
+    deps.log.warn("hand the DNS sockets to netd", { container: before.id, error: String(error) });
+  });
+  deps.health.start(container);
+}
+
+const taskOf = (record: ContainerRecord, sandbox: Sandbox) => ({
+  terminal: record.config.Tty,
+  stdin: record.config.OpenStdin,
+  stdinOnce: record.config.StdinOnce,
+  rows: record.hostConfig.ConsoleSize[0],
+  columns: record.hostConfig.ConsoleSize[1],
+  log: logFileOf(record),
+  spillDirectory: record.directory,
+  sockets: sandbox.sockets,
+});
+
+/** Volumes with driver options are mounted with their first user. */
+async function mountVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
+  for (const mount of record.mounts) if (mount.Type === "volume") await deps.volumes.mount(mount.Name!, record.id);
+}
+
+function announce(deps: ContainerDeps, record: ContainerRecord, sandbox: Sandbox): void {
+  for (const [name, endpoint] of Object.entries(sandbox.endpoints))
+    deps.events.network(record, "connect", { id: endpoint.NetworkID, name, type: deps.networks.find(name)?.driver ?? "bridge" });
+  for (const mount of record.mounts) {
+    if (mount.Type !== "volume") continue;
+    deps.events.volume(record, "mount", { name: mount.Name!, driver: mount.Driver ?? "local", destination: mount.Destination, writable: mount.RW });
+  }
+  deps.events.container(record, "start");
+}
+
+/** Undoes a start that failed; what it meets was made by it. */
+async function giveUp(deps: ContainerDeps, container: Container): Promise<void> {
+  const { record } = container;
+  const steps: readonly (() => Promise<unknown>)[] = [
+    () => deps.tasks.remove(record.id, false),
+    () => deps.tasks.stopSandbox(record.id),
+    () => deps.sandboxes.release(record),
+    () => unmountVolumes(deps, record),
+  ];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      deps.log.warn("cleaning up after a failed start", { container: record.id, error: String(error) });
+    }
+  }
+  await container.update({ sandbox: noSandbox });
+}
+
+export async function unmountVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
+  for (const mount of record.mounts) if (mount.Type === "volume") await deps.volumes.unmount(mount.Name!, record.id);
+}

@@ -1,0 +1,148 @@
+/**
+ * stop, kill and restart. Signals go out beside the container's queue: the end they cause is recorded in it.
+ */
+import { HullError } from "../../../platform/errors.ts";
+import type { SpanContext } from "../../../trace/context.ts";
+import type { Container } from "../container.ts";
+import type { ContainerDeps } from "../deps.ts";
+import { parseSignal, SIGKILL, SIGTERM } from "../signals.ts";
+import { isActive } from "../state.ts";
+import { startContainer } from "./start.ts";
+
+const DEFAULT_TIMEOUT_SECONDS = 10;
+/** How long a killed process may take to go (it may be in an uninterruptible call). */
+const KILL_MS = 10_000;
+
+export interface StopOptions {
+  /** -1 waits for ever; undefined is the container's own. */
+  readonly timeoutSeconds: number | undefined;
+  /** Empty: the container's own. */
+  readonly signal: string;
+  readonly abort: AbortSignal;
+}
+
+export async function stopContainer(deps: ContainerDeps, container: Container, options: StopOptions): Promise<void> {
+  const signal = stopSignalOf(container, options.signal);
+  if (container.state.kind === "restarting") return cancelRestart(deps, container);
+  if (!isActive(container.state)) throw new HullError("not-modified", "container already stopped");
+  container.stopRequested = true;
+  await endProcess(deps, container, { ...options, signal });
+  await markStopped(container);
+  void container.queue.run(async () => deps.events.container(container.record, "stop"));
+}
+
+const stopSignalOf = (container: Container, asked: string): number => {
+  const text = asked || container.record.config.StopSignal;
+  return text ? parseSignal(text) : SIGTERM;
+};
+
+async function cancelRestart(deps: ContainerDeps, container: Container): Promise<void> {
+  container.restartTimer?.cancel();
+  await container.queue.run(async () => {
+    if (container.state.kind !== "restarting") return;
+    await container.move({ kind: "restartCancelled" }, { manuallyStopped: true });
+    container.tellEnded();
+    await deps.tasks.stopSandbox(container.id);
+    await deps.sandboxes.release(container.record);
+    deps.events.container(container.record, "stop");
+  });
+}
+
+/** Recorded at once, so that a restart of the engine in between does not start it again. */
+const markStopped = (container: Container): Promise<void> =>
+  container.queue.run(async () => {
+    if (!isActive(container.state) && container.state.kind !== "removing") await container.update({ manuallyStopped: true });
+  });
+
+interface EndOptions {
+  readonly signal: number;
+  readonly timeoutSeconds: number | undefined;
+  readonly abort: AbortSignal;
+}
+
+/** The signal, the time to obey it, SIGKILL. Resolves when the end is recorded. */
+async function endProcess(deps: ContainerDeps, container: Container, { signal, timeoutSeconds, abort }: EndOptions): Promise<void> {
+  const seconds = timeoutSeconds ?? container.record.config.StopTimeout ?? DEFAULT_TIMEOUT_SECONDS;
+  const ended = container.wait("next-exit", abort);
+  ended.catch(() => undefined); // Aborted while a signal is on its way: the calls below report it.
+  await sendSignal(deps, container, signal);
+  if (container.state.kind === "paused") await deps.tasks.resume(container.id);
+  const obeyed = signal === SIGKILL || (await within(ended, seconds < 0 ? undefined : seconds * 1000));
+  if (!obeyed) await sendSignal(deps, container, SIGKILL);
+  if (obeyed && signal !== SIGKILL) return;
+  if (!(await within(ended, KILL_MS)))
+    throw new HullError("internal", `tried to kill container, but did not receive an exit event: container ${container.id} PID ${pidOf(container)} is zombie and can not be killed`);
+}
+
+const pidOf = (container: Container): number => (isActive(container.state) ? container.state.pid : 0);
+
+/** True when `work` was done in time; rejects as `work` does. Without a limit it waits. */
+async function within(work: Promise<unknown>, limitMs: number | undefined): Promise<boolean> {
+  if (limitMs === undefined) {
+    await work;
+    return true;
+  }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** With its event. A process that has just gone is fine: its end is on the way. */
+async function sendSignal(deps: ContainerDeps, container: Container, signal: number): Promise<void> {
+  try {
+    await deps.tasks.kill(container.id, signal);
+  } catch (error) {
+    if (!(error instanceof HullError && error.code === "not-found")) throw error;
+  }
+  deps.events.container(container.record, "kill", { signal: String(signal) });
+}
+
+export interface KillOptions {
+  readonly signal: string;
+  readonly abort: AbortSignal;
+}
+
+/** `reference` as the client wrote it, for messages. */
+export async function killContainer(deps: ContainerDeps, container: Container, options: KillOptions, reference: string): Promise<void> {
+  const signal = options.signal === "" ? SIGKILL : parseSignal(options.signal);
+  if (!isActive(container.state))
+    throw new HullError("conflict", `cannot kill container: ${reference}: container ${container.id} is not running`);
+  const ends = signal === SIGKILL || signal === stopSignalOf(container, "");
+  if (ends) container.stopRequested = true;
+  if (signal !== SIGKILL) {
+    await sendSignal(deps, container, signal);
+    if (container.state.kind === "paused" && ends) await deps.tasks.resume(container.id);
+    return;
+  }
+  await endProcess(deps, container, { signal, timeoutSeconds: 0, abort: options.abort });
+  await markStopped(container);
+}
+
+export interface RestartOptions extends StopOptions {
+  readonly parent: SpanContext;
+}
+
+/** Stop (when it runs) and start; namespaces, address and ports stay. */
+export async function restartContainer(deps: ContainerDeps, container: Container, options: RestartOptions): Promise<void> {
+  if (container.state.kind === "restarting") await cancelRestart(deps, container);
+  if (isActive(container.state)) {
+    container.keepSandbox = true;
+    container.stopRequested = true;
+    try {
+      await endProcess(deps, container, { ...options, signal: stopSignalOf(container, options.signal) });
+    } finally {
+      await container.queue.run(async () => {
+        container.keepSandbox = false;
+      });
+    }
+    void container.queue.run(async () => deps.events.container(container.record, "stop"));
+  }
+  await container.queue.run(() => startContainer(deps, container, { parent: options.parent, byPolicy: false }));
+  deps.events.container(container.record, "restart");
+}

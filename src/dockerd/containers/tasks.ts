@@ -1,0 +1,263 @@
+/**
+ * What containers need of hull-containerd, in their own words: one call each, nothing remembered. `container` is the id, which
+ * is also the key of its snapshot. Deadlines: every call has one, a hung shim never hangs its caller.
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { SpanContext } from "../../trace/context.ts";
+import { call, type ContainerdClient } from "../../containerd/client.ts";
+import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
+import { formatEpochNs } from "../time.ts";
+import type { ObservedTask } from "./reconcile.ts";
+
+const CALL_MS = 10_000;
+const START_MS = 60_000;
+
+export interface StdioWish {
+  readonly terminal: boolean;
+  readonly stdin: boolean;
+  readonly stdinOnce: boolean;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+export interface TaskStart extends StdioWish {
+  /** json-file; undefined for the driver none. */
+  readonly log: { readonly path: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
+  readonly spillDirectory: string;
+  readonly sockets: readonly { readonly family: number; readonly type: number; readonly address: string; readonly name: string }[];
+}
+
+export interface NewContainer {
+  readonly container: string;
+  readonly imageName: string;
+  readonly snapshotter: string;
+  /** Chain id of the image. */
+  readonly parent: string;
+  readonly spec: Uint8Array;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface NewExec extends StdioWish {
+  readonly container: string;
+  readonly execId: string;
+  /** OCI process. */
+  readonly process: object;
+  readonly attached: boolean;
+  readonly spillDirectory: string;
+}
+
+const SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+const RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+export const SPILL_BYTES = 1024 ** 3;
+
+export class Tasks {
+  constructor(private readonly client: ContainerdClient) {}
+
+  /** The container's record and its writable snapshot; undone when either fails. Returns the snapshot's paths. */
+  async createContainer(wanted: NewContainer, parent?: SpanContext): Promise<{ driver: string; graph: Record<string, string> }> {
+    const options = call({ parent, timeoutMs: START_MS });
+    const { container: id, snapshotter } = wanted;
+    try {
+      await this.client.containers.create(
+        {
+          container: {
+            id,
+            labels: { ...wanted.labels },
+            image: wanted.imageName,
+            runtime: { name: "io.containerd.runc.v2" },
+            spec: { typeUrl: SPEC_TYPE, value: wanted.spec },
+            snapshotter,
+            snapshotKey: id,
+          },
+        },
+        options,
+      );
+      await this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent }, options);
+      const paths = await this.client.rootfs.paths({ snapshotter, key: id }, options);
+      return { driver: paths.driver, graph: { ...paths.data } };
+    } catch (error) {
+      await this.removeContainer(id, snapshotter).catch(() => undefined); // The first failure is the one to report.
+      throw error;
+    }
+  }
+
+  async updateSpec(container: string, spec: Uint8Array, parent?: SpanContext): Promise<void> {
+    await this.client.containers.update(
+      { container: { id: container, spec: { typeUrl: SPEC_TYPE, value: spec } }, updateMask: { paths: ["spec"] } },
+      call({ parent, timeoutMs: CALL_MS }),
+    );
+  }
+
+  /** Absent ones are fine. */
+  async removeContainer(container: string, snapshotter: string, parent?: SpanContext): Promise<void> {
+    const options = call({ parent, timeoutMs: START_MS });
+    await Promise.all([
+      fineWhenAbsent(this.client.containers.delete({ id: container }, options)),
+      fineWhenAbsent(this.client.snapshots.remove({ snapshotter, key: container }, options)),
+    ]);
+  }
+
+  /** Everything up to the start byte: the process exists and waits. */
+  async create(container: string, start: TaskStart, parent?: SpanContext): Promise<void> {
+    const options = create(TaskOptionsSchema, {
+      rows: start.rows,
+      columns: start.columns,
+      stdinOnce: start.stdinOnce,
+      spillDir: start.spillDirectory,
+      spillBytes: BigInt(SPILL_BYTES),
+      sockets: [...start.sockets],
+      ...(start.log && { log: { path: start.log.path, maxBytes: BigInt(start.log.maxBytes), maxFiles: start.log.maxFiles } }),
+    });
+    await this.client.tasks.create(
+      {
+        containerId: container,
+        stdin: start.stdin ? "pipe:" : "",
+        stdout: "pipe:",
+        stderr: start.terminal ? "" : "pipe:",
+        terminal: start.terminal,
+        options: { typeUrl: TaskOptionsSchema.typeName, value: toBinary(TaskOptionsSchema, options) },
+      },
+      call({ parent, timeoutMs: START_MS }),
+    );
+  }
+
+  /** Returns the process id. */
+  async start(container: string, parent?: SpanContext): Promise<number> {
+    const { pid } = await this.client.tasks.start({ containerId: container }, call({ parent, timeoutMs: START_MS }));
+    return pid;
+  }
+
+  /** Throws not-found when it has ended. */
+  async kill(container: string, signal: number, execId = ""): Promise<void> {
+    await this.client.tasks.kill({ containerId: container, execId, signal }, call({ timeoutMs: CALL_MS }));
+  }
+
+  /** Forgets an ended task. An absent one is fine: undefined. */
+  async remove(container: string, keepSandbox: boolean, parent?: SpanContext): Promise<ExitRecord | undefined> {
+    return fineWhenAbsent(this.client.taskExtras.delete({ containerId: container, keepSandbox }, call({ parent, timeoutMs: START_MS })));
+  }
+
+  async stopSandbox(container: string): Promise<void> {
+    await fineWhenAbsent(this.client.taskExtras.stopSandbox({ containerId: container }, call({ timeoutMs: CALL_MS })));
+  }
+
+  async pause(container: string): Promise<void> {
+    await this.client.tasks.pause({ containerId: container }, call({ timeoutMs: CALL_MS }));
+  }
+
+  async resume(container: string): Promise<void> {
+    await this.client.tasks.resume({ containerId: container }, call({ timeoutMs: CALL_MS }));
+  }
+
+  /** `resources`: OCI linux.resources. */
+  async update(container: string, resources: object): Promise<void> {
+    const value = Buffer.from(JSON.stringify(resources));
+    await this.client.tasks.update({ containerId: container, resources: { typeUrl: RESOURCES_TYPE, value } }, call({ timeoutMs: CALL_MS }));
+  }
+
+  /** Creates an exec that waits for its start. Returns its process id. */
+  async exec(exec: NewExec, parent?: SpanContext): Promise<number> {
+    const { pid } = await this.client.taskExtras.exec(
+      {
+        containerId: exec.container,
+        execId: exec.execId,
+        process: Buffer.from(JSON.stringify(exec.process)),
+        stdin: exec.stdin && exec.attached ? "pipe:" : "",
+        stdout: exec.attached ? "pipe:" : "",
+        stderr: exec.attached && !exec.terminal ? "pipe:" : "",
+        rows: exec.rows,
+        columns: exec.columns,
+        stdinOnce: exec.stdinOnce,
+        spillDir: exec.spillDirectory,
+        spillBytes: BigInt(SPILL_BYTES),
+      },
+      call({ parent, timeoutMs: START_MS }),
+    );
+    return pid;
+  }
+
+  async startExec(container: string, execId: string, parent?: SpanContext): Promise<number> {
+    const { pid } = await this.client.tasks.start({ containerId: container, execId }, call({ parent, timeoutMs: START_MS }));
+    return pid;
+  }
+
+  /** An absent one is fine. */
+  async removeExec(container: string, execId: string): Promise<void> {
+    await fineWhenAbsent(this.client.tasks.deleteProcess({ containerId: container, execId }, call({ timeoutMs: CALL_MS })));
+  }
+
+  /** Process ids in the container, of the host's numbering. */
+  async pids(container: string): Promise<number[]> {
+    const { processes } = await this.client.tasks.listPids({ containerId: container }, call({ timeoutMs: CALL_MS }));
+    return processes.map((process) => process.pid);
+  }
+
+  /** Figures of its cgroup: the Stats of src/runc as JSON. */
+  async stats(container: string, signal?: AbortSignal): Promise<unknown> {
+    const { json } = await this.client.taskExtras.stats({ containerId: container }, call({ signal, timeoutMs: CALL_MS }));
+    return JSON.parse(Buffer.from(json).toString());
+  }
+
+  async info(container: string): Promise<TaskInfo | undefined> {
+    return fineWhenAbsent(this.client.taskExtras.info({ containerId: container }, call({ timeoutMs: CALL_MS })));
+  }
+
+  /** Every task there is, by container. */
+  async list(): Promise<Map<string, TaskInfo>> {
+    const { tasks } = await this.client.taskExtras.list({}, call({ timeoutMs: CALL_MS }));
+    return new Map(tasks.map((task) => [task.containerId, task]));
+  }
+
+  /** Mounts the root file system of a container that does not run, until disposed. `path` is its root. */
+  async mounted(container: string, snapshotter: string, holder: string): Promise<AsyncDisposable & { readonly path: string }> {
+    const request = { snapshotter, key: container, holder };
+    const { path } = await this.client.rootfs.mount(request, call({ timeoutMs: START_MS }));
+    return {
+      path,
+      [Symbol.asyncDispose]: async () => {
+        await fineWhenAbsent(this.client.rootfs.unmount(request, call({ timeoutMs: START_MS })));
+      },
+    };
+  }
+
+  /** "A", "C" or "D" and a path, sorted. */
+  async changes(container: string, snapshotter: string, signal: AbortSignal): Promise<readonly { kind: string; path: string }[]> {
+    const { changes } = await this.client.rootfs.changes({ snapshotter, key: container }, call({ signal }));
+    return changes;
+  }
+
+  /** Bytes on disk of snapshots by key; all of them without keys. */
+  async usage(snapshotter: string, keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>> {
+    const { snapshots } = await this.client.rootfs.usage({ snapshotter, keys: [...keys] }, call({ signal }));
+    return new Map(snapshots.map((snapshot) => [snapshot.key, Number(snapshot.bytes)]));
+  }
+}
+
+async function fineWhenAbsent<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+/** RFC 3339 of a timestamp; now when there is none. */
+export function timeOf(timestamp: Timestamp | undefined): string {
+  const { seconds, nanos } = timestamp ?? timestampFromDate(new Date());
+  return formatEpochNs(seconds * 1_000_000_000n + BigInt(nanos));
+}
+
+export function observed(task: TaskInfo | undefined): ObservedTask {
+  if (!task) return { kind: "none" };
+  if (task.state === "stopped" || task.exit)
+    return {
+      kind: "stopped",
+      exitCode: task.exit?.exitStatus ?? 255,
+      exitedAt: timeOf(task.exit?.exitedAt),
+      oomKilled: task.exit?.oomKilled ?? false,
+    };
+  if (task.state === "created") return { kind: "created", pid: task.pid };
+  return { kind: task.state === "paused" ? "paused" : "running", pid: task.pid, startedAt: timeOf(task.startedAt) };
+}
