@@ -1,9 +1,10 @@
 /** GET /events: the past that was asked for, then what happens, until the client or the given time ends it. */
 import { HullError } from "../../platform/errors.ts";
+import { parseInstant } from "../http/instant.ts";
 import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { Route } from "../http/route.ts";
-import { epochNsNow, parseTimeNs } from "../time.ts";
+import { epochNsNow } from "../time.ts";
 import type { EngineEvent, EventBus } from "./api.ts";
 import { formatEvent, includesEvent, parseEventFilters } from "./format.ts";
 
@@ -21,8 +22,8 @@ export const eventRoutes = (bus: EventBus): readonly Route[] => [
 
 async function streamEvents(bus: EventBus, request: ApiRequest, response: ApiResponse): Promise<void> {
   const filters = parseEventFilters(request.query.text("filters"));
-  const since = instant(request.query.text("since"));
-  const until = instant(request.query.text("until"));
+  const since = parseInstant(request.query.text("since"));
+  const until = parseInstant(request.query.text("until"));
   if (since !== undefined && until !== undefined && since > until) {
     throw new HullError("invalid-argument", "`since` time cannot be after `until` time");
   }
@@ -80,14 +81,4 @@ class EventQueue implements Disposable {
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
   }
-}
-
-/** Seconds since the epoch with a fraction of up to nine digits, or an RFC 3339 time. */
-function instant(text: string): bigint | undefined {
-  if (text === "") return undefined;
-  const unix = /^(\d{1,12})(?:\.(\d{1,9}))?$/.exec(text);
-  const ns = unix ? BigInt(unix[1]!) * 1_000_000_000n + BigInt((unix[2] ?? "").padEnd(9, "0")) : parseTimeNs(text);
-  if (ns === undefined)
-    throw new HullError("invalid-argument", `failed to parse value as time or duration: ${JSON.stringify(text)}`);
-  return ns === 0n ? undefined : ns;
 }
