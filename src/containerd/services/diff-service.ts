@@ -61,8 +61,12 @@ function upperOf(mounts: readonly Mount[], dataRoot: string): { directory: strin
   const mount = mounts.at(-1);
   const upper = mount?.options.find((option) => option.startsWith("upperdir="))?.slice("upperdir=".length);
   const directory = upper ?? (mount?.options.includes("rbind") || mount?.type === "bind" ? mount.source : undefined);
-  const known = directory !== undefined && directory.startsWith(`${dataRoot}/`) && !directory.includes("/../");
-  if (!known || mounts.length !== 1) {
+  if (
+    directory === undefined ||
+    !directory.startsWith(`${dataRoot}/`) ||
+    directory.includes("/../") ||
+    mounts.length !== 1
+  ) {
     throw new HullError("invalid-argument", "mounts must be those of one active snapshot of this daemon");
   }
   return { directory, format: directory.startsWith(join(dataRoot, "overlay2/")) ? 0 : 1 };
