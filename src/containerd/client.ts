@@ -145,7 +145,8 @@ export function toHullError(error: unknown): HullError {
   if (failure.cause instanceof HullError) return failure.cause;
   const code = failure.metadata.get("hull-error-code") as ErrorCode | null;
   const facts = failure.metadata.get("hull-error-facts");
-  return new HullError(code ?? codeOfStatus[failure.code] ?? "internal", failure.rawMessage, {
+  // Our daemon always states its code: a failure without one is the connection's.
+  return new HullError(code ?? codeOfStatus[failure.code] ?? "unavailable", failure.rawMessage, {
     cause: error,
     ...(facts !== null && { facts: JSON.parse(decodeURIComponent(facts)) as Record<string, string | number> }),
   });
@@ -160,7 +161,6 @@ const codeOfStatus: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.PermissionDenied]: "permission-denied",
   [Code.ResourceExhausted]: "resource-exhausted",
   [Code.FailedPrecondition]: "failed-precondition",
-  [Code.Aborted]: "aborted",
   [Code.Unimplemented]: "unimplemented",
   [Code.Unavailable]: "unavailable",
   [Code.Unauthenticated]: "unauthenticated",
