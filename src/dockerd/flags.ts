@@ -5,7 +5,8 @@ import { fromFlag, type Value } from "./config-values.ts";
 
 export type CommandLine =
   | { readonly kind: "run" | "validate"; readonly given: ReadonlyMap<string, Value> }
-  | { readonly kind: "help" | "version" };
+  | { readonly kind: "help" }
+  | { readonly kind: "version" };
 
 /** Reads the arguments. Throws invalid-argument in dockerd's words. */
 export function parseFlags(argv: readonly string[]): CommandLine {

@@ -10,6 +10,11 @@ export class EventRing implements EventBus {
   #lastNano = 0n;
   readonly #listeners = new Set<(event: EngineEvent) => void>();
 
+  /** How many listen now. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
   publish(event: NewEvent): void {
     const now = epochNsNow();
     this.#lastNano = now > this.#lastNano ? now : this.#lastNano + 1n;
