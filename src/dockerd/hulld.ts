@@ -35,7 +35,6 @@ export interface Hulld {
 export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld> {
   let config = initial;
   const current = () => config;
-  makeRoots(config);
   await using stack = new AsyncDisposableStack();
   const spans = stack.use(new SpanStore(join(config.dataRoot, "traces", "hulld.db")));
   const tracer = new Tracer("hulld", spans);
@@ -78,7 +77,8 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   };
 }
 
-function makeRoots({ dataRoot, execRoot }: DaemonConfig): void {
+/** Throws invalid-argument for an exec root under which sockets would not fit. */
+export function makeRoots({ dataRoot, execRoot }: DaemonConfig): void {
   if (Buffer.byteLength(execRoot) > MAX_EXEC_ROOT_BYTES) {
     throw new HullError(
       "invalid-argument",

@@ -5,7 +5,7 @@ import { HULL_VERSION } from "../platform/version.ts";
 import { loadConfig } from "./config-merge.ts";
 import { type CommandLine, helpText, parseFlags } from "./flags.ts";
 import { checkHosts } from "./http/listeners.ts";
-import { type Hulld, startHulld } from "./hulld.ts";
+import { type Hulld, makeRoots, startHulld } from "./hulld.ts";
 import { DOCKER_VERSION } from "./system/docker-version.ts";
 
 const BAD_USAGE = 125;
@@ -42,6 +42,7 @@ async function run(line: RunLine, config: ReturnType<typeof loadConfig>): Promis
   if (process.geteuid?.() !== 0)
     throw new HullError("permission-denied", "hulld needs to be started with root privileges");
   process.title = "hulld";
+  makeRoots(config);
   const log = openLog({ name: "hulld", level: config.logLevel, format: config.logFormat, dataRoot: config.dataRoot });
   const ending = endSignal();
   const hulld = await startHulld(config, log);

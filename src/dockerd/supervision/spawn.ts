@@ -22,8 +22,9 @@ const MAX_OUTPUT_BYTES = 1024 * 1024;
 export function spawnDaemon({ name, args, logDirectory }: SpawnRequest): SpawnedDaemon {
   mkdirSync(logDirectory, { recursive: true, mode: 0o710 });
   const path = join(logDirectory, `${name}.stderr`);
-  const large = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_OUTPUT_BYTES;
-  const output = openSync(path, large ? "w" : "a", 0o640);
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const begin = size > MAX_OUTPUT_BYTES ? 0 : size;
+  const output = openSync(path, begin === 0 ? "w" : "a", 0o640);
   const invocation = roleInvocation(name);
   const child = spawn(invocation.file, [...invocation.args, ...args], {
     cwd: "/",
@@ -41,7 +42,11 @@ export function spawnDaemon({ name, args, logDirectory }: SpawnRequest): Spawned
     ended = true;
   });
   child.unref();
-  return { pid: child.pid ?? 0, ended: () => ended, lastWords: () => readFileSync(path, "utf8").slice(-2000).trim() };
+  return {
+    pid: child.pid ?? 0,
+    ended: () => ended,
+    lastWords: () => readFileSync(path).subarray(begin).subarray(-2000).toString().trim(),
+  };
 }
 
 /** What systemd gave to hulld alone stays here. */
