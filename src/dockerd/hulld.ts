@@ -39,8 +39,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const spans = stack.use(new SpanStore(join(config.dataRoot, "traces", "hulld.db")));
   const tracer = new Tracer("hulld", spans);
   const kernel = stack.use(await openKernel({ tracer, log }));
-  await kernel.lock(join(config.dataRoot, "hulld.lock"));
-  await kernel.lock(join(config.execRoot, "hulld.lock"));
+  for (const root of [config.dataRoot, config.execRoot]) await kernel.claim(root);
   const containerd = stack.use(connectContainerd({ socketPath: containerdSocket(config), namespace: "moby" }));
   const netd = stack.use(openNetdClient(config.execRoot));
   const engine = await buildEngine({ config: current, kernel, containerd, netd, tracer, log });
