@@ -186,7 +186,21 @@ export type OperationName = keyof typeof operations;
 
 /** Errnos that an operation may be told to tolerate: bit i of the record's flags is the i-th name. */
 export const tolerable = [
-  "EEXIST", "ENOENT", "EPERM", "EINVAL", "EBUSY", "ENOSYS", "EROFS", "EOPNOTSUPP",
-  "ENOTDIR", "ESRCH", "EACCES", "ENODEV", "ENOTEMPTY", "ENXIO", "EADDRNOTAVAIL", "ERANGE",
+  "EEXIST",
+  "ENOENT",
+  "EPERM",
+  "EINVAL",
+  "EBUSY",
+  "ENOSYS",
+  "EROFS",
+  "EOPNOTSUPP",
+  "ENOTDIR",
+  "ESRCH",
+  "EACCES",
+  "ENODEV",
+  "ENOTEMPTY",
+  "ENXIO",
+  "EADDRNOTAVAIL",
+  "ERANGE",
 ] as const;
 export type Tolerable = (typeof tolerable)[number];

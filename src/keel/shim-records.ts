@@ -160,7 +160,9 @@ function failure(attempt: string, record: WireRecord, operations: readonly Opera
     ? `${failed.name} ${failed.subject}: ${errno}${failed.cause && ` (${failed.cause})`}, operation ${index} of ${operations.length}`
     : errno;
   const facts = { errno, ...(failed ? { operation: failed.name, index: index! } : {}) };
-  return new HullError(codeOfErrno[errno] ?? "internal", `${attempt}: ${message && `${message}: `}${where}`, { facts });
+  return new HullError(codeOfErrno[errno] ?? "internal", [attempt, message, where].filter(Boolean).join(": "), {
+    facts,
+  });
 }
 
 /** Decodes the payload of a RESULT frame; a failure is thrown. */
