@@ -1,0 +1,135 @@
+/**
+ * The bridge interfaces of our networks.
+ *
+ * Lifecycle: `ensure` makes it, or makes it right again (after someone deleted or lowered it, with the ports of connected
+ * containers put back) -> `indexOf` for those who attach to it -> `remove`.
+ */
+import { createHash } from "node:crypto";
+import { type Operation, type OperationOptions, operation } from "../../keel/plan.ts";
+import type { Address } from "../ipam/prefix.ts";
+import type { Kernel } from "../kernel.ts";
+import { addAddress, type InterfaceAddress } from "../netlink/address.ts";
+import { changeBridgePort, changeLink, createBridge, deleteLink, type Link } from "../netlink/link.ts";
+import { encodeMessages, NETLINK_ROUTE } from "../netlink/message.ts";
+import type { BridgeNetwork, EndpointRecord } from "../record.ts";
+import { netlink } from "../sandbox/interface-plan.ts";
+import { newMac } from "../sandbox/pool.ts";
+import { type HostView, viewHost } from "./host-view.ts";
+
+/** IFLA_GROUP of everything an engine makes on the host, from its exec root; the next number is what is to be deleted. */
+export function interfaceGroup(execRoot: string): number {
+  const hash = createHash("sha256").update(execRoot).digest().readUInt32BE(0);
+  return (0x40000000 | (hash & 0x0ffffffe)) >>> 0;
+}
+export const doomedGroup = (group: number): number => group + 1;
+
+const mayLack = ["ENOENT", "EROFS", "EACCES", "EPERM"] as const;
+
+export class Bridges {
+  readonly #indexes = new Map<string, number>();
+
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly group: number,
+  ) {}
+
+  indexOf(network: BridgeNetwork): number | undefined {
+    return this.#indexes.get(network.bridge);
+  }
+
+  /** What had to be done, as texts; nothing when all was there. `endpoints` are those connected to this network. */
+  async ensure(network: BridgeNetwork, endpoints: readonly EndpointRecord[], view?: HostView): Promise<string[]> {
+    const done: string[] = [];
+    let now = view ?? (await viewHost(this.kernel));
+    let link = now.links.find((candidate) => candidate.name === network.bridge);
+    if (!link) {
+      await this.kernel.run([this.#create(network)]);
+      done.push(`bridge ${network.bridge}`);
+      now = await viewHost(this.kernel);
+      link = now.links.find((candidate) => candidate.name === network.bridge);
+    }
+    if (!link) throw new Error(`bridge ${network.bridge} was deleted while it was made`);
+    this.#indexes.set(network.bridge, link.index);
+    const repair = [...this.#settings(network, link, now), ...this.#ports(network, endpoints, { link, view: now })];
+    if (done.length === 0) done.push(...repair.map(({ subject }) => subject));
+    if (repair.length > 0) await this.kernel.run([...repair, ...sysctls(network)]);
+    return done;
+  }
+
+  async remove(network: BridgeNetwork): Promise<void> {
+    this.#indexes.delete(network.bridge);
+    await this.kernel.run([
+      operation(
+        "netlink",
+        { protocol: NETLINK_ROUTE, messages: encodeMessages([deleteLink(network.bridge)]) },
+        { tolerate: ["ENODEV"], cause: `network ${network.stored.name}` },
+      ),
+    ]);
+  }
+
+  #create(network: BridgeNetwork): Operation {
+    const bridge = { name: network.bridge, mac: newMac(), mtu: network.mtu, group: this.group };
+    return operation(
+      "netlink",
+      { protocol: NETLINK_ROUTE, messages: encodeMessages([createBridge(bridge)]) },
+      { tolerate: ["EEXIST"], cause: `network ${network.stored.name}`, subject: network.bridge },
+    );
+  }
+
+  /** Addresses and state that the interface lacks. */
+  #settings(network: BridgeNetwork, link: Link, view: HostView): Operation[] {
+    const wanted =
+      network.mode === "isolated" ? [] : [network.subnet4, network.subnet6].filter((one) => one !== undefined);
+    const missing = wanted
+      .map((subnet) => ({ index: link.index, address: subnet.gateway, prefixLength: subnet.prefix.bits }))
+      .filter((address) => !hasAddress(view, address));
+    const cause = `network ${network.stored.name}`;
+    const list = missing.map((address) => ({
+      ...netlink([addAddress(address)], cause),
+      subject: `address of ${network.bridge}`,
+    }));
+    if (!link.up)
+      list.push({
+        ...netlink([changeLink({ index: link.index }, { up: true })], cause),
+        subject: `state of ${network.bridge}`,
+      });
+    return list;
+  }
+
+  /** The host's ends of connected containers that are not on the bridge. */
+  #ports(
+    network: BridgeNetwork,
+    endpoints: readonly EndpointRecord[],
+    now: { readonly link: Link; readonly view: HostView },
+  ): Operation[] {
+    const list: Operation[] = [];
+    for (const endpoint of endpoints) {
+      const end = now.view.links.find((candidate) => candidate.name === endpoint.hostInterface);
+      if (!end || (end.master === now.link.index && end.up)) continue;
+      const messages = [changeLink({ index: end.index }, { master: now.link.index, up: true })];
+      if (!network.icc) messages.push(changeBridgePort(end.index, { isolated: true }));
+      list.push({
+        ...netlink(messages, `network ${network.stored.name}`),
+        subject: `port ${end.name} of ${network.bridge}`,
+      });
+    }
+    return list;
+  }
+}
+
+function hasAddress(view: HostView, wanted: InterfaceAddress): boolean {
+  const same = (a: Address, b: Address): boolean => a.family === b.family && a.value === b.value;
+  return view.addresses.some((one) => one.index === wanted.index && same(one.address, wanted.address));
+}
+
+/** Published ports on the loopback address need route_localnet; the raw rules keep containers from using it. */
+function sysctls(network: BridgeNetwork): Operation[] {
+  const set = (name: string, value: string): Operation =>
+    operation("sysctl", { name, value }, { tolerate: mayLack, cause: `network ${network.stored.name}` });
+  const v4 = network.subnet4 ? [set(`net/ipv4/conf/${network.bridge}/route_localnet`, "1")] : [];
+  return [
+    ...v4,
+    set(`net/ipv6/conf/${network.bridge}/accept_ra`, "0"),
+    ...(network.subnet6 ? [set(`net/ipv6/conf/${network.bridge}/disable_ipv6`, "0")] : []),
+  ];
+}

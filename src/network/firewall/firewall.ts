@@ -1,0 +1,180 @@
+/**
+ * Keeps the host's rules as the networks want them, by iptables.
+ *
+ * Lifecycle: `probe` says whether the host can do it -> `want` on every change (merged: one restore for all that came in meanwhile; it
+ * resolves when the rules are in) -> `verify` compares with the kernel and repairs -> `tearDown` takes away what is ours and the chains
+ * that nobody else uses.
+ */
+import { existsSync } from "node:fs";
+import { during, HullError } from "../../platform/errors.ts";
+import type { Kernel } from "../kernel.ts";
+import { type CommandResult, command } from "./command.ts";
+import { type Dump, type Ownership, parseDump } from "./dump.ts";
+import { planChange, planStep, planTeardown } from "./iptables.ts";
+import type { Family, Rule } from "./model.ts";
+
+export interface FirewallState {
+  readonly rules: readonly Rule[];
+  readonly ownership: Ownership;
+}
+
+/** A backend of the firewall, of one address family. */
+export interface Firewall {
+  readonly family: Family;
+  /** Undefined: this host can; else the sentence that says why not. */
+  probe(): Promise<string | undefined>;
+  want(state: FirewallState): Promise<void>;
+  /** The texts of what had to be put back or taken away. */
+  verify(): Promise<string[]>;
+  tearDown(): Promise<void>;
+  /** Sets the policy of FORWARD and returns what it was. */
+  forwardPolicy(policy: "ACCEPT" | "DROP"): Promise<string>;
+  /** Changes of the kernel's rule set that are of our making since the last call, for telling them from others'. */
+  takeOwnCommits(): number;
+  readonly busy: boolean;
+}
+
+const searchPath = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"];
+
+export function findTool(name: string): string | undefined {
+  return searchPath.map((directory) => `${directory}/${name}`).find((path) => existsSync(path));
+}
+
+const EMPTY: FirewallState = { rules: [], ownership: { bridges: new Set(), subnets: [] } };
+
+export class IptablesFirewall implements Firewall {
+  #wanted: FirewallState = EMPTY;
+  /** What the kernel is known to have; undefined: unknown, look first. */
+  #applied: readonly Rule[] | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+  #ownCommits = 0;
+  #active = 0;
+
+  constructor(
+    private readonly kernel: Kernel,
+    readonly family: Family,
+  ) {}
+
+  async probe(): Promise<string | undefined> {
+    const tool = this.#tool("restore");
+    if (!tool) return `${this.#name("restore")} is not installed`;
+    const result = await this.#command(
+      [tool, "--noflush", "--wait", "--test"],
+      "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",
+    );
+    return result.status === 0 ? undefined : `${this.#name("restore")}: ${result.stderr.trim()}`;
+  }
+
+  want(state: FirewallState): Promise<void> {
+    this.#wanted = state;
+    this.#next ??= this.#enqueue(() => {
+      this.#next = undefined;
+      return this.#apply();
+    });
+    return this.#next;
+  }
+
+  verify(): Promise<string[]> {
+    return this.#enqueue(() => this.#repair());
+  }
+
+  tearDown(): Promise<void> {
+    return this.#enqueue(async () => {
+      const shared = this.#wanted.rules.filter((rule) => rule.shared);
+      const ownership = this.#wanted.ownership;
+      await this.#restore(planChange(await this.#dump(), [], ownership).restore);
+      await this.#restore(planTeardown(await this.#dump(), shared));
+      this.#wanted = EMPTY;
+      this.#applied = [];
+    });
+  }
+
+  async forwardPolicy(policy: "ACCEPT" | "DROP"): Promise<string> {
+    return this.#enqueue(async () => {
+      const before = (await this.#dump()).get("filter")?.policies.get("FORWARD") ?? "ACCEPT";
+      if (before !== policy) await this.#restore(`*filter\n-P FORWARD ${policy}\nCOMMIT\n`);
+      return before;
+    });
+  }
+
+  takeOwnCommits(): number {
+    const count = this.#ownCommits;
+    this.#ownCommits = 0;
+    return count;
+  }
+
+  get busy(): boolean {
+    return this.#active > 0;
+  }
+
+  /** One at a time: the kernel's rule set has one writer here. */
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    this.#active++;
+    const result = this.#running.then(work).finally(() => this.#active--);
+    this.#running = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  async #apply(): Promise<void> {
+    const { rules } = this.#wanted;
+    if (this.#applied) {
+      try {
+        await this.#restore(planStep(this.#applied, rules));
+        this.#applied = rules;
+        return;
+      } catch {
+        // The kernel has something else than we believed: look, then do it properly.
+        this.#applied = undefined;
+      }
+    }
+    await this.#repair();
+  }
+
+  async #repair(): Promise<string[]> {
+    const { rules, ownership } = this.#wanted;
+    const change = planChange(await this.#dump(), rules, ownership);
+    await this.#restore(change.restore);
+    this.#applied = rules;
+    const missing = change.missing.map((rule) => `${rule.table} ${rule.chain} ${rule.text}`);
+    return change.stale > 0 ? [...missing, `${change.stale} stale rules`] : missing;
+  }
+
+  async #dump(): Promise<Dump> {
+    const tool = this.#tool("save");
+    if (!tool) throw new HullError("failed-precondition", `${this.#name("save")} is not installed`);
+    const result = await this.#command([tool], "");
+    if (result.status !== 0) throw new HullError("internal", `${this.#name("save")}: ${result.stderr.trim()}`);
+    return parseDump(result.stdout);
+  }
+
+  async #restore(input: string): Promise<void> {
+    if (input === "") return;
+    const tool = this.#tool("restore");
+    if (!tool) throw new HullError("failed-precondition", `${this.#name("restore")} is not installed`);
+    const result = await this.#command([tool, "--noflush", "--wait"], input);
+    if (result.status !== 0) {
+      throw new HullError("internal", `${this.#name("restore")}: ${result.stderr.trim()}`);
+    }
+    this.#ownCommits += input.split("\n").filter((line) => line === "COMMIT").length;
+  }
+
+  async #command(argv: readonly string[], stdin: string): Promise<CommandResult> {
+    try {
+      return await command(this.kernel, argv, stdin);
+    } catch (error) {
+      throw during(argv[0] ?? "", error);
+    }
+  }
+
+  #name(what: "save" | "restore"): string {
+    return this.family === 4 ? `iptables-${what}` : `ip6tables-${what}`;
+  }
+
+  #tool(what: "save" | "restore"): string | undefined {
+    return findTool(this.#name(what));
+  }
+}

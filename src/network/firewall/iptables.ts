@@ -1,0 +1,115 @@
+/** From what is there and what is wanted to the input of one `iptables-restore --noflush`. Pure. */
+import { type Dump, type DumpedTable, isOwn, type Ownership } from "./dump.ts";
+import { builtInChains, chains, type Rule, type Table } from "./model.ts";
+
+const tables: readonly Table[] = ["raw", "nat", "filter"];
+
+export interface Change {
+  /** Empty: nothing to do. */
+  readonly restore: string;
+  /** Rules that were missing, for the log. */
+  readonly missing: readonly Rule[];
+  readonly stale: number;
+}
+
+/** What makes `dump` agree with `wanted`. Foreign rules stay as and where they are. */
+export function planChange(dump: Dump, wanted: readonly Rule[], ownership: Ownership): Change {
+  const missing: Rule[] = [];
+  let stale = 0;
+  const parts = tables.map((table) => {
+    const there = dump.get(table);
+    const rules = wanted.filter((rule) => rule.table === table);
+    const absent = rules.filter((rule) => !(there?.chains.get(rule.chain) ?? []).includes(rule.text));
+    const gone = staleRules(table, there, { rules, ownership });
+    missing.push(...absent);
+    stale += gone.length;
+    const lines = [
+      ...declarations(table, there, rules),
+      ...gone.map(({ chain, text }) => `-D ${chain} ${text}`),
+      ...absent.map((rule) => `${rule.place === "top" ? "-I" : "-A"} ${rule.chain} ${rule.text}`),
+    ];
+    return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
+  });
+  return { restore: parts.join(""), missing, stale };
+}
+
+/** A chain may be declared only when it is missing: declaring an existing one would flush it. */
+function declarations(table: Table, there: DumpedTable | undefined, rules: readonly Rule[]): string[] {
+  if (rules.length === 0) return [];
+  return chains[table].filter((chain) => !there?.chains.has(chain)).map((chain) => `:${chain} - [0:0]`);
+}
+
+interface Place {
+  readonly chain: string;
+  readonly text: string;
+}
+
+/** Own rules that nobody wants any more, and second copies of wanted ones. */
+function staleRules(
+  table: Table,
+  there: DumpedTable | undefined,
+  context: { readonly rules: readonly Rule[]; readonly ownership: Ownership },
+): Place[] {
+  const found: Place[] = [];
+  for (const chain of [...builtInChains[table], ...chains[table]]) {
+    const seen = new Set<string>();
+    for (const text of there?.chains.get(chain) ?? []) {
+      const wanted = context.rules.some((rule) => rule.chain === chain && rule.text === text);
+      const own = isOwn(text, context.ownership);
+      if (own && (!wanted || seen.has(text))) found.push({ chain, text });
+      seen.add(text);
+    }
+  }
+  return found;
+}
+
+/** The step from one wanted list to the next, without looking: for a host that is known to agree with `before`. */
+export function planStep(before: readonly Rule[], after: readonly Rule[]): string {
+  const key = (rule: Rule): string => `${rule.table} ${rule.chain} ${rule.text}`;
+  const had = new Set(before.map(key));
+  const wants = new Set(after.map(key));
+  const part = (table: Table): string => {
+    const lines = [
+      ...before
+        .filter((rule) => rule.table === table && !rule.shared && !wants.has(key(rule)))
+        .map((rule) => `-D ${rule.chain} ${rule.text}`),
+      ...after
+        .filter((rule) => rule.table === table && !had.has(key(rule)))
+        .map((rule) => `${rule.place === "top" ? "-I" : "-A"} ${rule.chain} ${rule.text}`),
+    ];
+    return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
+  };
+  return tables.map(part).join("");
+}
+
+/** What takes the chains away that nobody uses any more, once our own rules are gone. `wasShared`: the jumps between them. */
+export function planTeardown(dump: Dump, wasShared: readonly Rule[]): string {
+  return tables
+    .map((table) => {
+      const there = dump.get(table);
+      const present = chains[table].filter((chain) => there?.chains.has(chain));
+      const jumps = wasShared.filter((rule) => rule.table === table);
+      const isJump = (chain: string, text: string): boolean =>
+        jumps.some((rule) => rule.chain === chain && rule.text === text);
+      const foreign = present.filter((chain) =>
+        (there?.chains.get(chain) ?? []).some(
+          (text) => !isJump(chain, text) && !(chain === "DOCKER-USER" && text === "-j RETURN"),
+        ),
+      );
+      // One engine's rule in any of them needs the whole web.
+      const unused = foreign.filter((chain) => chain !== "DOCKER-USER").length === 0;
+      if (!unused) return "";
+      const removable = present.filter((chain) => !foreign.includes(chain));
+      const lines = [...jumps.filter((rule) => removable.some((chain) => rule.text.endsWith(`-j ${chain}`)))].flatMap(
+        (rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`),
+      );
+      const flushes = removable.map((chain) => `-F ${chain}`);
+      const deletions = removable.map((chain) => `-X ${chain}`);
+      const all = [...new Set(lines), ...flushes, ...deletions];
+      return all.length === 0 ? "" : `*${table}\n${all.join("\n")}\nCOMMIT\n`;
+    })
+    .join("");
+}
+
+const copies = (there: DumpedTable | undefined, rule: Rule): readonly string[] =>
+  (there?.chains.get(rule.chain) ?? []).filter((text) => text === rule.text);
