@@ -1,6 +1,6 @@
 /** Starts a daemon of ours detached: own session, no terminal, its own log; what it says when it crashes goes to a small file. */
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type RoleName, roleInvocation } from "../../platform/paths.ts";
 
@@ -45,8 +45,19 @@ export function spawnDaemon({ name, args, logDirectory }: SpawnRequest): Spawned
   return {
     pid: child.pid ?? 0,
     ended: () => ended,
-    lastWords: () => readFileSync(path).subarray(begin).subarray(-2000).toString().trim(),
+    lastWords: () =>
+      tailOf(path, begin) ||
+      tailOf(join(logDirectory, `${name}.log`), 0)
+        .split("\n")
+        .at(-1)!,
   };
+}
+
+const LAST_WORDS_BYTES = 2000;
+
+function tailOf(path: string, begin: number): string {
+  if (!existsSync(path)) return "";
+  return readFileSync(path).subarray(begin).subarray(-LAST_WORDS_BYTES).toString().trim();
 }
 
 /** What systemd gave to hulld alone stays here. */
