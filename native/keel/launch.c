@@ -3,40 +3,30 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "child.h"
 #include "pause.h"
 #include "plan.h"
 #include "reply.h"
 #include "system.h"
 
-static void hold_socket(void *context, const char *name, int fd) {
+static int hold_socket(void *context, const char *name, int fd) {
   struct pause_start *start = context;
-  if (start->dns_count >= MAX_DNS) {
+  if (start->dns_count >= MAX_DNS || strlen(name) >= DNS_NAME_BYTES) {
     close(fd);
-    return;
+    return start->dns_count >= MAX_DNS ? -EMFILE : -ENAMETOOLONG;
   }
   struct dns_socket *held = &start->dns[start->dns_count++];
   strncpy(held->name, name, sizeof held->name - 1);
   held->fd = fd;
+  return 0;
 }
 
-/* Only the reply's descriptor and the named ones stay open. */
-static void keep_only(int fd, const struct dns_socket *held, int count) {
-  unsigned from = 3;
-  for (;;) {
-    int next = fd >= (int)from ? fd : -1;
-    for (int i = 0; i < count; i++)
-      if (held[i].fd >= (int)from && (next < 0 || held[i].fd < next)) next = held[i].fd;
-    if (next < 0) break;
-    if (next > (int)from) close_range(from, (unsigned)next - 1, 0);
-    from = (unsigned)next + 1;
-  }
-  close_range(from, ~0u, 0);
-}
-
-static void close_standard_streams(void) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd < 3 && null >= 0; fd++) dup2(null, fd);
-  if (null > 2) close(null);
+/* Only the reply's descriptor and the held ones stay open, none of them on a terminal of the daemon's. */
+static void leave_daemon(const struct pause_start *start, int reply_fd) {
+  int keep[MAX_DNS + 1] = {reply_fd};
+  for (int i = 0; i < start->dns_count; i++) keep[i + 1] = start->dns[i].fd;
+  child_take_stdio((const int[3]){-1, -1, -1});
+  child_keep_only(keep, (size_t)start->dns_count + 1);
 }
 
 /* Both sections in one run, so that the steps come out in order and the indices count on. */
@@ -79,8 +69,7 @@ _Noreturn void launch_child(struct cursor payload, int reply_fd, uint32_t id) {
     reply_run(reply_fd, id, &run);
     _exit(1);
   }
-  close_standard_streams();
-  keep_only(reply_fd, start.dns, start.dns_count);
+  leave_daemon(&start, reply_fd);
   start.request = &request;
   start.reply = (struct launch_reply){
       .fd = reply_fd, .id = id, .steps = {(const char *)run.steps, (uint32_t)(run.count * sizeof *run.steps)},

@@ -43,8 +43,8 @@ static void explain(struct run *run, const struct nlmsghdr *h, const struct nlms
   }
 }
 
-/* Takes one datagram of answers; counts what is answered. 0 or the first error of the kernel. */
-static int take_answers(struct run *run, char *bytes, size_t length, unsigned *expected) {
+/* Takes one datagram of answers; counts what is answered. 0 or the first error of the kernel that is not tolerated. */
+static int take_answers(struct run *run, const struct record *r, char *bytes, size_t length, unsigned *expected) {
   int error = 0;
   for (size_t at = 0; at + sizeof(struct nlmsghdr) <= length;) {
     struct nlmsghdr *h = (struct nlmsghdr *)(void *)(bytes + at);
@@ -52,7 +52,7 @@ static int take_answers(struct run *run, char *bytes, size_t length, unsigned *e
     if (h->nlmsg_type == NLMSG_ERROR) {
       const struct nlmsgerr *e = NLMSG_DATA(h);
       if (*expected) --*expected;
-      if (e->error && !error) {
+      if (e->error && !error && !run_tolerates(r, -e->error)) {
         error = e->error;
         explain(run, h, e);
       }
@@ -64,7 +64,8 @@ static int take_answers(struct run *run, char *bytes, size_t length, unsigned *e
   return error;
 }
 
-static int converse(struct run *run, int fd, struct blob messages, unsigned expected) {
+static int converse(struct run *run, const struct record *r, int fd, unsigned expected) {
+  const struct blob messages = r->b[0];
   if (send(fd, messages.bytes, messages.length, 0) != (ssize_t)messages.length) return -errno;
   char *bytes = malloc(REPLY_BYTES);
   if (!bytes) return -ENOMEM;
@@ -76,7 +77,7 @@ static int converse(struct run *run, int fd, struct blob messages, unsigned expe
       if (error == 0) error = errno == EAGAIN ? -ETIMEDOUT : -errno;
       break;
     }
-    int answered = take_answers(run, bytes, (size_t)n, &expected);
+    int answered = take_answers(run, r, bytes, (size_t)n, &expected);
     if (error == 0) error = answered;
     int stored = run_output(run, bytes, (size_t)n);
     if (error == 0) error = stored;
@@ -98,7 +99,7 @@ int op_netlink(struct run *run, const struct record *r) {
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  error = converse(run, fd, r->b[0], expected);
+  error = converse(run, r, fd, expected);
   close(fd);
   return error;
 }
@@ -134,6 +135,7 @@ int op_bind_socket(struct run *run, const struct record *r) {
   int fd = socket((int)r->i[1], (int)r->i[2] | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (bind(fd, (struct sockaddr *)&address, length)) error = -errno;
   if (error == 0 && r->i[2] == SOCK_STREAM && listen(fd, BACKLOG)) error = -errno;
   if (error) close(fd);
@@ -145,8 +147,7 @@ int op_hold(struct run *run, const struct record *r) {
   if (fd < 0) return fd;
   if (!run->hold) return -EOPNOTSUPP; /* only pause holds */
   run->slots[r->i[0]] = -1;
-  run->hold(run->hold_context, r->b[0].bytes, fd);
-  return 0;
+  return run->hold(run->hold_context, r->b[0].bytes, fd);
 }
 
 int op_link_up(struct run *run, const struct record *r) {

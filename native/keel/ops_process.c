@@ -1,14 +1,16 @@
-/* Namespaces, the new process, and programs that are run on the way. */
+/* Namespaces and the new process. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <poll.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "command.h"
 #include "plan.h"
 #include "stage.h"
 #include "system.h"
@@ -20,13 +22,11 @@ int op_unshare(struct run *run, const struct record *r) {
 
 int op_setns(struct run *run, const struct record *r) {
   int fd = slot_fd(run, r->i[0]);
-  if (fd < 0) return fd;
-  return setns(fd, (int)r->i[1]) ? -errno : 0;
+  return fd < 0 ? fd : setns(fd, (int)r->i[1]) ? -errno : 0;
 }
 
-/* One call for all of them: the kernel checks everything before it changes anything (5.8). */
 int op_setns_init(struct run *run, const struct record *r) {
-  if (run->init_pidfd < 0) return -ESRCH;
+  if (run->init_pidfd < 0) return -EBADF;
   return setns(run->init_pidfd, (int)r->i[0]) ? -errno : 0;
 }
 
@@ -35,213 +35,160 @@ int op_kill(struct run *run, const struct record *r) {
   return kill((pid_t)r->i[0], (int)r->i[1]) ? -errno : 0;
 }
 
-/* -- clone ------------------------------------------------------------------------------------------------------- */
+/* -- clone -------------------------------------------------------------------------------------------------------- */
 
-static int write_proc(int pid, const char *name, struct blob text) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
+/* What follows decides what the stage still has to do for its child. */
+struct errands {
+  bool pid_wanted;
+  int host_hooks;
+  const char *agent;
+};
+
+enum { HOOK_HERE, HOOK_ON_HOST };
+
+static struct errands errands_of(struct cursor rest) {
+  struct errands errands = {0};
+  struct record r;
+  while (record_next(&rest, &r) > 0) {
+    if (r.code == OP_HOOK) errands.pid_wanted = true;
+    if (r.code == OP_HOOK && r.i[1] == HOOK_ON_HOST) errands.host_hooks++;
+    if (r.code == OP_SECCOMP && r.b[1].length) errands.agent = r.b[1].bytes;
+  }
+  errands.pid_wanted |= errands.agent != NULL;
+  return errands;
+}
+
+static int connect_agent(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
+  memcpy(address.sun_path, path, strlen(path));
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  int error = write(fd, text.bytes, text.length) == (ssize_t)text.length ? 0 : -errno;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  int error = -errno;
   close(fd);
   return error;
 }
 
-/* The child waits in read until its ids are mapped, or the pipe ends: then it must not go on. */
-static int map_ids(int pid, const struct record *r, int go) {
-  int error = write_proc(pid, "uid_map", r->b[0]);
-  if (error == 0 && r->b[1].length) error = write_proc(pid, "gid_map", r->b[1]);
-  if (error == 0 && write(go, "", 1) != 1) error = -errno;
+static int write_map(int pid, const char *name, struct blob map) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int error = write(fd, map.bytes, map.length) == (ssize_t)map.length ? 0 : -errno;
+  close(fd);
   return error;
 }
 
-static int await_mapping(int gate) {
-  char byte;
-  if (read(gate, &byte, 1) != 1) _exit(1);
-  close(gate);
-  return syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0) ? -errno : 0;
-}
+/* The child's first message from the stage: the error of its mapping, and its pid. */
+struct greeting {
+  int32_t error, pid;
+};
 
-/* In the parent: its work is done once the supervisor knows the child. */
-static _Noreturn void parent_ends(struct run *run, int pid, int pidfd, int error) {
-  if (run->supervisor >= 0) stage_tell_cloned(run, pid, pidfd);
-  if (error) kill(pid, SIGKILL);
-  _exit(error ? 1 : 0);
-}
-
-int op_clone(struct run *run, const struct record *r) {
-  int gate[2] = {-1, -1}, pidfd = -1;
-  bool maps = r->b[0].length > 0;
-  if (maps && pipe2(gate, O_CLOEXEC)) return -errno;
-  struct clone_args args = {.flags = r->i[0] | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
-  if (run->under_shim) { /* the shim is to be its parent, and gets the signal that our own end would send */
-    args.flags |= CLONE_PARENT;
-    args.exit_signal = 0;
+/* One host hook after the other, each named by its index among the operations. Ends when the child closes its end. */
+static void run_host_hooks(struct run *run, int pair, int pid) {
+  uint32_t index;
+  while (recv(pair, &index, sizeof index, 0) == (ssize_t)sizeof index) {
+    struct cursor at = run->rest;
+    struct record r;
+    uint32_t n = run->index;
+    int error = -EPROTO;
+    while (record_next(&at, &r) > 0)
+      if (++n == index) error = hook_run(run, &r, pid);
+    struct hook_answer answer = {.error = error};
+    memcpy(answer.text, run->text, sizeof answer.text);
+    if (send(pair, &answer, sizeof answer, MSG_NOSIGNAL) < 0) return;
   }
+}
+
+static _Noreturn void parent_of_clone(struct run *run, const struct record *r, int pair, int pid, int pidfd) {
+  struct greeting greeting = {.pid = pid};
+  if (r->b[0].length) greeting.error = write_map(pid, "uid_map", r->b[0]);
+  if (greeting.error == 0 && r->b[1].length) greeting.error = write_map(pid, "gid_map", r->b[1]);
+  int told = stage_tell_cloned(run, pid, pidfd);
+  close(run->supervisor); /* its closing is how the supervisor learns of execve */
+  close(pidfd);
+  if (pair >= 0 && told == 0) {
+    send(pair, &greeting, sizeof greeting, MSG_NOSIGNAL);
+    run_host_hooks(run, pair, pid);
+  }
+  _exit(0);
+}
+
+static int child_of_clone(struct run *run, const struct record *r, struct errands errands, int pair) {
+  run->cloned = true;
+  if (run->proc >= 0) close(run->proc); /* another pid namespace's */
+  run->proc = -1;
+  if (pair < 0) return 0;
+  struct greeting greeting;
+  if (recv(pair, &greeting, sizeof greeting, 0) != (ssize_t)sizeof greeting) return -ECANCELED;
+  run->host_pid = greeting.pid;
+  if (errands.host_hooks) run->host_side = pair;
+  else close(pair);
+  if (greeting.error || r->b[0].length == 0) return greeting.error;
+  if (setgroups(0, NULL) && errno != EPERM) return -errno; /* EPERM: setgroups is denied in this user namespace */
+  if (setresgid(0, 0, 0) || setresuid(0, 0, 0)) return -errno;
+  /* Nobody else is in a new pid namespace yet; and files of /proc/self belong to us only when dumpable. */
+  if (r->i[0] & CLONE_NEWPID) prctl(PR_SET_DUMPABLE, 1);
+  return 0;
+}
+
+static int clone_process(struct run *run, const struct record *r, int *pidfd) {
+  struct clone_args arguments = {.flags = r->i[0] | CLONE_PIDFD | CLONE_PARENT, .pidfd = (uint64_t)(uintptr_t)pidfd};
   if (r->i[1] != NO_SLOT) {
     int cgroup = slot_fd(run, r->i[1]);
     if (cgroup < 0) return cgroup;
-    args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = (uint64_t)cgroup;
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = (uint64_t)cgroup;
   }
-  long pid = syscall(SYS_clone3, &args, sizeof args);
-  int error = pid < 0 ? -errno : 0;
-  if (error == 0 && pid > 0) {
-    if (maps) close(gate[0]);
-    parent_ends(run, (int)pid, pidfd, maps ? map_ids((int)pid, r, gate[1]) : 0);
+  long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+  return pid < 0 ? -errno : (int)pid;
+}
+
+/* CLONE_PARENT: the child is our supervisor's, which survives us. What follows runs in it. */
+int op_clone(struct run *run, const struct record *r) {
+  if (run->supervisor < 0 || run->cloned) return run_fail(run, -EINVAL, "clone belongs into a stage, once");
+  struct errands errands = errands_of(run->rest);
+  int pair[2] = {-1, -1}, pidfd = -1;
+  if (errands.agent && (run->listener = connect_agent(errands.agent)) < 0) return run_fail(run, run->listener, "connect to %s", errands.agent);
+  if ((errands.pid_wanted || r->b[0].length) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return -errno;
+  int pid = clone_process(run, r, &pidfd);
+  if (pid == 0) {
+    if (pair[0] >= 0) close(pair[0]);
+    return child_of_clone(run, r, errands, pair[1]);
   }
-  if (error == 0) {
-    run->cloned = true;
-    if (maps) close(gate[1]);
-    return maps ? await_mapping(gate[0]) : 0;
-  }
-  if (maps) close(gate[0]), close(gate[1]);
-  return error;
+  if (pair[1] >= 0) close(pair[1]);
+  if (pid > 0) parent_of_clone(run, r, pair[0], pid, pidfd);
+  if (pair[0] >= 0) close(pair[0]);
+  return pid == -ENOSPC ? run_fail(run, pid, "a namespace limit is reached (sysctl user.max_*_namespaces)") : pid;
 }
 
-/* -- commands and hooks -------------------------------------------------------------------------------------------- */
-
-enum { MOST_SAID = 1024 * 1024, MOST_WORDS = 1024 };
-
-struct program {
-  struct blob argv, envp, input;
-  const char *path; /* NULL: argv[0], looked up in PATH */
-  uint64_t timeout_ms;
-};
-
-struct said {
-  char *bytes;
-  size_t length;
-};
-
-static int words(struct blob list, char **out) {
-  size_t n = 0;
-  for (const char *s = list_next(list, NULL); s; s = list_next(list, s)) {
-    if (n + 1 >= MOST_WORDS) return -E2BIG;
-    out[n++] = (char *)(uintptr_t)s;
-  }
-  out[n] = NULL;
-  return n ? 0 : -EINVAL;
-}
-
-static _Noreturn void program_child(const struct program *p, const int pipes[3][2]) {
-  char *argv[MOST_WORDS], *envp[MOST_WORDS] = {NULL};
-  if (dup2(pipes[0][0], 0) < 0 || dup2(pipes[1][1], 1) < 0 || dup2(pipes[2][1], 2) < 0) _exit(127);
-  close_range(3, ~0u, 0);
-  setsid();
-  if (words(p->argv, argv)) _exit(127);
-  if (p->envp.length == 0 || words(p->envp, envp)) envp[0] = (char *)(uintptr_t)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", envp[1] = NULL;
-  if (p->path) execve(p->path, argv, envp);
-  else execvpe(argv[0], argv, envp);
-  dprintf(2, "%s: %s", argv[0], strerror(errno));
-  _exit(127);
-}
-
-/* Takes what is there; true: the end. */
-static bool take_output(int fd, struct said *said) {
-  char bytes[16 * 1024];
-  ssize_t n = read(fd, bytes, sizeof bytes);
-  if (n <= 0) return n == 0 || (errno != EINTR && errno != EAGAIN);
-  size_t room = MOST_SAID - said->length, take = (size_t)n < room ? (size_t)n : room;
-  char *grown = take ? realloc(said->bytes, said->length + take) : NULL;
-  if (!grown) return false;
-  memcpy(grown + said->length, bytes, take);
-  said->bytes = grown;
-  said->length += take;
-  return false;
-}
-
-/* Feeds stdin and collects both outputs until they end. -ETIMEDOUT. */
-static int converse(const struct program *p, int in, const int outs[2], struct said said[2]) {
-  uint64_t deadline = clock_ns() + (p->timeout_ms ? p->timeout_ms : 60000) * 1000000u;
-  size_t sent = 0;
-  struct pollfd fds[3] = {{p->input.length ? in : -1, POLLOUT, 0}, {outs[0], POLLIN, 0}, {outs[1], POLLIN, 0}};
-  if (!p->input.length) close(in);
-  while (fds[1].fd >= 0 || fds[2].fd >= 0) {
-    uint64_t now = clock_ns();
-    if (now >= deadline) break;
-    if (poll(fds, 3, (int)((deadline - now) / 1000000u) + 1) < 0 && errno != EINTR) break;
-    if (fds[0].fd >= 0 && fds[0].revents) {
-      ssize_t n = write(in, p->input.bytes + sent, p->input.length - sent);
-      if (n > 0) sent += (size_t)n;
-      if (sent == p->input.length || (n < 0 && errno != EAGAIN && errno != EINTR)) close(in), fds[0].fd = -1;
-    }
-    for (int i = 0; i < 2; i++)
-      if (fds[i + 1].fd >= 0 && fds[i + 1].revents && take_output(outs[i], &said[i])) fds[i + 1].fd = -1;
-  }
-  if (fds[0].fd >= 0) close(in);
-  return fds[1].fd >= 0 || fds[2].fd >= 0 ? -ETIMEDOUT : 0;
-}
-
-static int run_program(const struct program *p, struct said said[2], int *status) {
-  int pipes[3][2];
-  for (int i = 0; i < 3; i++)
-    if (pipe2(pipes[i], O_CLOEXEC)) return -errno;
-  signal(SIGPIPE, SIG_IGN);
-  pid_t child = fork();
-  if (child == 0) program_child(p, pipes);
-  close(pipes[0][0]), close(pipes[1][1]), close(pipes[2][1]);
-  const int outs[2] = {pipes[1][0], pipes[2][0]};
-  int error = child < 0 ? -errno : converse(p, pipes[0][1], outs, said);
-  if (child > 0 && error) kill(-child, SIGKILL), kill(child, SIGKILL);
-  close(pipes[1][0]), close(pipes[2][0]);
-  if (child > 0) waitpid(child, status, 0);
-  return error;
-}
-
-static int output_said(struct run *run, int status, const struct said said[2]) {
-  size_t length = 8 + said[0].length + said[1].length;
-  char *bytes = malloc(length);
-  if (!bytes) return -ENOMEM;
-  uint32_t head[2] = {(uint32_t)status, (uint32_t)said[0].length};
-  memcpy(bytes, head, sizeof head);
-  if (said[0].length) memcpy(bytes + 8, said[0].bytes, said[0].length);
-  if (said[1].length) memcpy(bytes + 8 + said[0].length, said[1].bytes, said[1].length);
-  int error = run_output(run, bytes, length);
-  free(bytes);
-  return error;
-}
+/* -- commands and hooks --------------------------------------------------------------------------------------------- */
 
 int op_command(struct run *run, const struct record *r) {
-  struct program p = {.argv = r->b[0], .envp = r->b[1], .input = r->b[2], .timeout_ms = r->i[0]};
-  struct said said[2] = {{NULL, 0}, {NULL, 0}};
-  int status = 0, error = run_program(&p, said, &status);
-  if (error == 0) error = output_said(run, status, said);
-  if (error == 0 && r->i[1] && status) {
-    const struct said *words_said = said[1].length ? &said[1] : &said[0];
-    error = run_fail(run, -ECANCELED, "%s ended with %d: %.*s", r->b[0].bytes, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-                     (int)(words_said->length < 400 ? words_said->length : 400), words_said->bytes ? words_said->bytes : "");
+  struct command command = {.argv = r->b[0], .envp = r->b[1], .input = r->b[2], .timeout_ms = r->i[0]};
+  int error = command_run(&command);
+  if (error == 0) {
+    uint32_t head[2] = {(uint32_t)command.status, command.output[0].length};
+    error = run_output3(run, (struct blob){(const char *)head, sizeof head}, command.output[0], command.output[1]);
   }
-  free(said[0].bytes);
-  free(said[1].bytes);
+  if (error == 0 && r->i[1] && command.status) error = run_fail(run, -ECANCELED, "%.*s", (int)command.output[1].length, command.output[1].bytes);
+  command_close(&command);
   return error;
 }
 
-/* The state names the container's pid as the host sees it: ours, once we are what clone made. */
-static char *state_with_pid(const struct run *run, struct blob state, uint32_t *length) {
-  const char *mark = memmem(state.bytes, state.length, "@PID@", 5);
-  char *out = malloc(state.length + 16u);
-  if (!out) return NULL;
-  int pid = (int)getpid();
-  char own[32] = "";
-  if (run->cloned && readlink("/proc/self", own, sizeof own - 1) > 0) pid = atoi(own);
-  if (!mark) memcpy(out, state.bytes, *length = state.length);
-  else *length = (uint32_t)snprintf(out, state.length + 16u, "%.*s%d%s", (int)(mark - state.bytes), state.bytes, pid, mark + 5);
-  return out;
+static int host_hook(struct run *run) {
+  struct hook_answer answer;
+  if (send(run->host_side, &run->index, sizeof run->index, MSG_NOSIGNAL) < 0) return -errno;
+  if (recv(run->host_side, &answer, sizeof answer, 0) != (ssize_t)sizeof answer) return -ECANCELED;
+  if (answer.error) run_fail(run, answer.error, "%.*s", (int)sizeof answer.text - 1, answer.text);
+  if (errands_of(run->rest).host_hooks == 0) {
+    close(run->host_side);
+    run->host_side = -1;
+  }
+  return answer.error;
 }
 
 int op_hook(struct run *run, const struct record *r) {
-  uint32_t length = 0;
-  char *state = state_with_pid(run, r->b[3], &length);
-  if (!state) return -ENOMEM;
-  struct program p = {.path = r->b[0].bytes, .argv = r->b[1].length ? r->b[1] : r->b[0], .envp = r->b[2], .input = {state, length}, .timeout_ms = r->i[0]};
-  struct said said[2] = {{NULL, 0}, {NULL, 0}};
-  int status = 0, error = run_program(&p, said, &status);
-  if (error == 0 && status)
-    error = run_fail(run, -ECANCELED, "hook %s ended with status %d: %.*s", r->b[0].bytes, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-                     (int)(said[1].length < 300 ? said[1].length : 300), said[1].bytes ? said[1].bytes : "");
-  free(said[0].bytes);
-  free(said[1].bytes);
-  free(state);
-  return error;
+  return r->i[1] == HOOK_ON_HOST && run->host_side >= 0 ? host_hook(run) : hook_run(run, r, run->host_pid);
 }

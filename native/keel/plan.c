@@ -31,7 +31,7 @@ int run_init(struct run *run, struct cursor operations) {
   memset(run, 0, sizeof *run);
   for (int i = 0; i < SLOTS; i++) run->slots[i] = -1;
   run->failed_index = NO_INDEX;
-  run->supervisor = run->init_pidfd = run->proc = -1;
+  run->supervisor = run->init_pidfd = run->proc = run->host_side = run->listener = -1;
   struct record r;
   int got;
   while ((got = record_next(&operations, &r)) > 0) run->capacity++;
@@ -51,9 +51,9 @@ void run_close(struct run *run) {
   memset(run, 0, sizeof *run);
 }
 
-static bool tolerated(uint32_t flags, int error) {
+bool run_tolerates(const struct record *record, int error) {
   for (size_t i = 0; i < sizeof tolerable / sizeof *tolerable; i++)
-    if (flags & 1u << i && tolerable[i] == error) return true;
+    if (record->flags & 1u << i && tolerable[i] == error) return true;
   return false;
 }
 
@@ -74,7 +74,7 @@ static int run_one(struct run *run, const struct record *r) {
   int error = check(r);
   if (error == 0) error = table[r->code].run(run, r);
   step_record(run, start, error < 0 ? -error : 0);
-  if (error >= 0 || tolerated(r->flags, -error)) {
+  if (error >= 0 || run_tolerates(r, -error)) {
     run->text[0] = 0;
     return 0;
   }
@@ -87,6 +87,7 @@ int plan_run(struct run *run, struct cursor operations) {
   struct record r;
   int got;
   while ((got = record_next(&operations, &r)) > 0) {
+    run->rest = operations;
     int error = run_one(run, &r);
     if (error) return error;
     run->index++;
@@ -112,24 +113,40 @@ int slot_put(struct run *run, uint64_t slot, int fd) {
   return 0;
 }
 
-/* u32 index, u32 length, bytes, padded to 8. */
-int run_output(struct run *run, const void *bytes, size_t length) {
-  size_t space = 8 + ((length + 7) & ~(size_t)7);
-  if (length > MOST_OUTPUT || run->outputs_length + space > MOST_OUTPUT) return -EMSGSIZE;
+static uint8_t *output_room(struct run *run, size_t space) {
+  if (space > MOST_OUTPUT || run->outputs_length + space > MOST_OUTPUT) return NULL;
   if (run->outputs_length + space > run->outputs_capacity) {
     size_t capacity = (run->outputs_length + space) * 2;
     uint8_t *grown = realloc(run->outputs, capacity);
-    if (!grown) return -ENOMEM;
+    if (!grown) return NULL;
     run->outputs = grown;
     run->outputs_capacity = capacity;
   }
   uint8_t *at = run->outputs + run->outputs_length;
-  uint32_t head[2] = {run->index, (uint32_t)length};
   memset(at, 0, space);
-  memcpy(at, head, sizeof head);
-  if (length) memcpy(at + 8, bytes, length);
   run->outputs_length += space;
+  return at;
+}
+
+/* u32 index, u32 length, bytes, padded to 8. */
+int run_output3(struct run *run, struct blob first, struct blob second, struct blob third) {
+  const struct blob parts[3] = {first, second, third};
+  size_t length = (size_t)first.length + second.length + third.length;
+  uint8_t *at = output_room(run, 8 + ((length + 7) & ~(size_t)7));
+  if (!at) return -EMSGSIZE;
+  uint32_t head[2] = {run->index, (uint32_t)length};
+  memcpy(at, head, sizeof head);
+  at += sizeof head;
+  for (int i = 0; i < 3; i++) {
+    if (parts[i].length) memcpy(at, parts[i].bytes, parts[i].length);
+    at += parts[i].length;
+  }
   return 0;
+}
+
+int run_output(struct run *run, const void *bytes, size_t length) {
+  if (length > MOST_OUTPUT) return -EMSGSIZE;
+  return run_output3(run, (struct blob){bytes, (uint32_t)length}, (struct blob){0}, (struct blob){0});
 }
 
 int run_fail(struct run *run, int error, const char *format, ...) {

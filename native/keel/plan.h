@@ -29,14 +29,18 @@ struct run {
   int error;                 /* errno of the failure */
   char text[RUN_TEXT_BYTES]; /* keel's own words about it, or empty */
 
+  struct cursor rest;        /* the operations after the one that runs */
   int supervisor;            /* stage: SEQPACKET to the supervisor; -1 otherwise */
   int init_pidfd;            /* exec: the container's init; -1 otherwise */
-  bool under_shim;           /* clone makes a child of our parent */
   bool cloned;               /* we are what clone made */
+  bool ready;                /* waitStart or waitFifo has told the supervisor */
+  int host_side;             /* SEQPACKET to the stage that stayed in the host's namespaces; -1: none */
+  int host_pid;              /* our pid as the host sees it, where a later operation wants it */
+  int listener;              /* connected to a seccomp agent; -1: none */
   char *program;             /* what lookPath found */
   char home[256];            /* "HOME=..." when setUserByName found one, else empty */
   int proc;                  /* private procfs, -1: not opened yet */
-  void (*hold)(void *, const char *name, int fd);
+  int (*hold)(void *, const char *name, int fd); /* takes fd; 0 or -errno */
   void *hold_context;
 };
 
@@ -51,6 +55,8 @@ int plan_run(struct run *run, struct cursor operations);
 int slot_fd(const struct run *run, uint64_t slot);                 /* -EBADF */
 int slot_put(struct run *run, uint64_t slot, int fd);              /* takes fd; closes it when the slot is bad */
 int run_output(struct run *run, const void *bytes, size_t length); /* 0 or -errno */
+int run_output3(struct run *run, struct blob first, struct blob second, struct blob third); /* one output of three parts */
+bool run_tolerates(const struct record *record, int error);
 int run_fail(struct run *run, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 uint64_t clock_ns(void);
 void step_record(struct run *run, uint64_t start_ns, int error);

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "child.h"
 #include "launch.h"
 #include "outqueue.h"
 #include "plan.h"
@@ -115,15 +116,11 @@ static void on_job(struct pollable *self, uint32_t events) {
   job->length += (size_t)n;
 }
 
-static void child_signals(void) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
+/* It must not live on beside the successor of a killed serve: plans of the same daemon do not expect each other. */
 static _Noreturn void plan_child(struct cursor payload, int fd, uint32_t id) {
   struct run run;
-  setpgid(0, 0); /* so that CANCEL reaches what it runs */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() == 1) _exit(1);
   prctl(PR_SET_NAME, "keel-plan");
   int error = run_init(&run, payload);
   if (error) reply_error(fd, id, -error, "the plan can't be read");
@@ -137,8 +134,9 @@ static int job_start(const struct message *m) {
   struct job *job = calloc(1, sizeof *job);
   pid_t pid = job ? fork() : -1;
   if (pid == 0) {
-    int fd = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
-    child_signals();
+    int fd = pair[1];
+    child_default_signals();
+    child_keep_only(&fd, 1); /* the locks above all: they are held as long as serve lives, not longer */
     if (m->type == LAUNCH) launch_child(m->payload, fd, m->id);
     plan_child(m->payload, fd, m->id);
   }
@@ -158,8 +156,7 @@ static int cancel(uint32_t id) {
   for (struct job *job = serve.jobs; job; job = job->next) {
     if (job->id != id) continue;
     job->cancelled = true;
-    kill(-job->pid, SIGKILL);
-    kill(job->pid, SIGKILL);
+    kill(job->pid, SIGKILL); /* what it runs dies with it (PR_SET_PDEATHSIG) */
     return 0;
   }
   return -ENOENT;

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "child.h"
 
 /* One message: a kind, a number or two, bytes, at most one descriptor. Long bytes come in several messages. */
 enum { CLONED = 'P', CONSOLE = 'C', STEPS = 'S', OUTPUTS = 'O', READY = 'R', FAILED = 'F' };
@@ -58,7 +59,9 @@ static int tell_results(struct run *run) {
 
 int stage_tell_ready(struct run *run) {
   int error = tell_results(run);
-  return error ? error : tell(run->supervisor, (struct message_head){.kind = READY}, NULL, 0, -1);
+  if (error == 0) error = tell(run->supervisor, (struct message_head){.kind = READY}, NULL, 0, -1);
+  run->ready = error == 0;
+  return error;
 }
 
 int stage_await_start(struct run *run) {
@@ -68,43 +71,10 @@ int stage_await_start(struct run *run) {
   return n == 1 ? 0 : -ECANCELED; /* nobody is left who could start it */
 }
 
-static void tell_failure(struct run *run, bool was_ready) {
-  if (!was_ready) tell_results(run);
+static void tell_failure(struct run *run) {
+  if (!run->ready) tell_results(run);
   struct message_head head = {.kind = FAILED, .index = run->failed_index, .error = run->error};
   tell(run->supervisor, head, run->text, strlen(run->text), -1);
-}
-
-static int take_stdio(const int stdio[3]) {
-  int copies[3];
-  for (int i = 0; i < 3; i++) {
-    copies[i] = stdio[i] >= 0 ? fcntl(stdio[i], F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (copies[i] < 0) return -errno;
-  }
-  for (int i = 0; i < 3; i++)
-    if (dup2(copies[i], i) < 0) return -errno;
-  for (int i = 0; i < 3; i++)
-    if (copies[i] > 2) close(copies[i]);
-  return 0;
-}
-
-static void reset_signals(void) {
-  for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Nothing of the supervisor's stays open here but what is named. */
-static void close_others(int a, int b) {
-  int low = a < b ? a : b, high = a < b ? b : a;
-  unsigned from = 3;
-  for (int i = 0; i < 2; i++) {
-    int keep = i == 0 ? low : high;
-    if (keep < (int)from) continue;
-    if (keep > (int)from) close_range(from, (unsigned)keep - 1, 0);
-    from = (unsigned)keep + 1;
-  }
-  close_range(from, ~0u, 0);
 }
 
 static _Noreturn void stage_child(int supervisor, const struct stage_request *request) {
@@ -112,15 +82,15 @@ static _Noreturn void stage_child(int supervisor, const struct stage_request *re
   int error = run_init(&run, request->operations);
   run.supervisor = supervisor;
   run.init_pidfd = request->init_pidfd;
-  run.under_shim = !request->keep_parent;
   /* A process that joins a container must not be open to its ptrace before execve (CVE-2016-9962). */
   prctl(PR_SET_DUMPABLE, 0);
-  reset_signals();
-  if (error == 0) error = take_stdio(request->stdio);
-  close_others(supervisor, request->init_pidfd);
+  prctl(PR_SET_NAME, "keel-init");
+  child_default_signals();
+  if (error == 0) error = child_take_stdio(request->stdio);
+  child_keep_only((const int[]){run.supervisor, run.init_pidfd}, 2);
   if (error == 0) error = plan_run(&run, request->operations);
   else run.error = -error;
-  tell_failure(&run, false); /* a plan that succeeds ends in execve */
+  tell_failure(&run); /* a plan that succeeds ends in execve */
   _exit(error ? 1 : 0);
 }
 

@@ -11,7 +11,6 @@ struct stage_request {
   struct cursor operations;
   int stdio[3];     /* the process's 0, 1, 2; -1: /dev/null (a terminal replaces them) */
   int init_pidfd;   /* exec: the container's init; -1 */
-  bool keep_parent; /* stand-alone: the new process is a child of the stage, not of the caller */
 };
 
 struct stage {

@@ -1,5 +1,6 @@
 #include "wire.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t u32(const uint8_t *p) {
@@ -49,6 +50,13 @@ size_t list_count(struct blob list) {
   size_t n = 0;
   for (const char *s = list_next(list, NULL); s; s = list_next(list, s)) n++;
   return n;
+}
+
+char **list_vector(struct blob list) {
+  char **vector = calloc(list_count(list) + 2, sizeof *vector); /* room for one more */
+  size_t n = 0;
+  for (const char *s = list_next(list, NULL); vector && s; s = list_next(list, s)) vector[n++] = (char *)(uintptr_t)s;
+  return vector;
 }
 
 int blob_is_text(struct blob blob) { return memchr(blob.bytes, 0, blob.length) == NULL; }

@@ -28,6 +28,8 @@ int record_next(struct cursor *cursor, struct record *record);
 /* The next string of a NUL separated list, or NULL. `at` starts as NULL. */
 const char *list_next(struct blob list, const char *at);
 size_t list_count(struct blob list);
+/* The list as argv: ends in NULL, has room for one more; free() it. NULL: no memory. */
+char **list_vector(struct blob list);
 
 /* Is the blob a C string (no NUL inside)? */
 int blob_is_text(struct blob blob);
