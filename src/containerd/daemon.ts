@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { KeelServe } from "../keel/serve.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import { SpanStore } from "../trace/store.ts";
@@ -30,7 +31,6 @@ import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
 import { ImageReader } from "./images/image-details.ts";
 import type { ImageTools } from "./images/image-tools.ts";
 import { LayerStore } from "./images/layer-store.ts";
-import { openKeel } from "./keel-launcher.ts";
 import type { DaemonOptions } from "./options.ts";
 import { type Roots, rootsOf } from "./roots.ts";
 import { runtimePlans } from "./runtime-plans.ts";
@@ -68,7 +68,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   makeDirectories(roots);
   const spans = stack.use(new SpanStore(join(roots.containerd, "spans.db")));
   const tracer = new Tracer("hull-containerd", spans);
-  const keel = stack.use(await openKeel({ path: options.keel, tracer, log }));
+  const keel = stack.use(await openKeel(options, tracer, log));
   await keel.lock(join(roots.containerd, "lock"));
   const warn = (message: string): void => log.warn(message);
   const events = new EventBroker();
@@ -109,6 +109,14 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   log.info("serving", { socket: roots.socket, tasks: tasks.list().length, driver: stores.snapshotters.default.name });
   return stack.move();
 }
+
+const openKeel = ({ keel }: DaemonOptions, tracer: Tracer, log: Log): Promise<KeelServe> =>
+  KeelServe.open({
+    path: keel,
+    tracer,
+    onRestarted: (why) => log.warn("started keel again", { why }),
+    onLockLost: (path, error) => log.error(`lost the lock ${path}: ${messageOf(error)}`),
+  });
 
 interface Parts {
   readonly host: TaskHost;

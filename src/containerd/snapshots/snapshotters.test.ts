@@ -1,9 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { openLog } from "../../platform/log.ts";
-import { keelPath } from "../../platform/paths.ts";
-import { Tracer } from "../../trace/tracer.ts";
-import { openKeel } from "../keel-launcher.ts";
+import { KeelServe } from "../../keel/serve.ts";
 import { openDatabase } from "../store/database.ts";
 import { IndexedSnapshotter } from "./indexed-snapshotter.ts";
 import { overlay2Driver } from "./overlay2.ts";
@@ -18,11 +15,7 @@ async function subjectOf(driverAt: (root: string) => SnapshotDriver): Promise<Su
   const trash = join(directory, "trash");
   for (const path of [trash, driver.home, ...driver.keep.map((name) => join(driver.home, name))])
     mkdirSync(path, { recursive: true });
-  const keel = await openKeel({
-    path: process.env.KEEL ?? keelPath(),
-    tracer: new Tracer("test", { record: () => {} }),
-    log: openLog({ name: "test", level: "error" }),
-  });
+  const keel = await KeelServe.open();
   const open = () => {
     const db = openDatabase({ path: join(directory, "s.db"), synchronous: "NORMAL", schemaVersion: 1 });
     const onLeftover = (path: string, error: unknown): void => console.error(path, error);

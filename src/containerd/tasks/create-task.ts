@@ -4,6 +4,7 @@
  */
 import { isAbsolute, join } from "node:path";
 import { type Operation, operation } from "../../keel/plan.ts";
+import { measuredSteps } from "../../keel/result.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
 import type { ShimContainer, ShimLog, ShimStdio } from "../../keel/shim-records.ts";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
@@ -18,7 +19,6 @@ import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
 import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
 import { ShimLink } from "./shim-link.ts";
-import { stepsOf } from "./steps.ts";
 import { Task, type TaskStdio } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
 
@@ -152,7 +152,7 @@ async function launch(host: TaskHost, request: CreateTask, made: Prepared): Prom
     stage: plan.stage,
   });
   const { pausePid, shimPid, pid } = reply;
-  return { pausePid, shimPid, pid, steps: stepsOf(plan.stage, reply.steps) };
+  return { pausePid, shimPid, pid, steps: measuredSteps(plan.stage, reply.steps, undefined) };
 }
 
 function shimStdio(terminal: boolean, asked: CreateTask["stdio"]): ShimStdio {

@@ -1,10 +1,10 @@
 /** One more process in a running task. */
+import { measuredSteps } from "../../keel/result.ts";
 import type { ShimStdio } from "../../keel/shim-records.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Span } from "../../trace/tracer.ts";
 import { parseIdentifier } from "../identifier.ts";
 import { stdioUri } from "./create-task.ts";
-import { stepsOf } from "./steps.ts";
 import type { Task, TaskStdio } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
 
@@ -44,7 +44,7 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
       };
       const asked = { execId, stdio: shimStdio, operations: plan.stage, startNow: request.startNow };
       const reply = await task.shim().call((shim, options) => shim.exec(asked, options));
-      host.tracer.steps(request.span.context, stepsOf(plan.stage, reply.steps));
+      host.tracer.steps(request.span.context, measuredSteps(plan.stage, reply.steps, undefined));
       task.created(execId, reply.pid);
       host.events.publish(namespace, "/tasks/exec-added", { containerId: id, execId });
       if (request.startNow) markStarted(host, task, execId);
