@@ -1,0 +1,45 @@
+/** `npm run bench`: every figure that the README quotes. Prints the table; exits with 1 when a row that must hold does not. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { join } from "node:path";
+import { makeBaseImage } from "../src/cli/base-image.ts";
+import { TestEngine } from "../test/engine.ts";
+import { root } from "../test/tidy/source-tree.ts";
+import { PeerDocker } from "./peer-docker.ts";
+import { formatTable, type Row } from "./row.ts";
+import { idleRow, manyRows } from "./rows/many.ts";
+import { runRows } from "./rows/run.ts";
+import { runtimeRow } from "./rows/runtime.ts";
+
+const hull = join(root, "dist/bin/hull");
+
+async function measure(directory: string): Promise<Row[]> {
+  using base = makeBaseImage("busybox:latest");
+  execFileSync("tar", ["-C", directory, "-xf", base.archive]);
+  const rows: Row[] = [await runtimeRow(directory, join(directory, "layer.tar"), join(root, "dist/bin/hull-runc"))];
+  await using engine = await TestEngine.start();
+  rows.push(idleRow(engine));
+  {
+    await using peer = await PeerDocker.start(base.archive);
+    console.log(`peer: dockerd ${await peer.version()}`);
+    rows.push(...(await runRows(engine, peer, hull)));
+  }
+  rows.push(...(await manyRows(engine, hull)));
+  return rows;
+}
+
+const model = /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown processor";
+console.log(`${cpus().length} cores (${model}), kernel ${release()}; medians of 20 runs unless said otherwise`);
+const directory = mkdtempSync("/var/tmp/hull-bench-");
+try {
+  const rows = await measure(directory);
+  console.log(`\n${formatTable(rows)}`);
+  const missed = rows.filter((row) => row.must && !row.met);
+  if (missed.length > 0) {
+    console.log(`\nnot met: ${missed.map((row) => row.what).join("; ")}`);
+    process.exitCode = 1;
+  }
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}
