@@ -16,7 +16,8 @@ enum apply_format {
 };
 
 struct apply_options {
-  int root;                   /* the directory */
+  int root;                   /* what nothing leaves, and what links mean by "/" */
+  const char *place;          /* directory below the root that names are relative to, cleaned; "" or NULL: the root itself */
   enum apply_format format;
   bool user_xattr;            /* user.overlay.* instead of trusted.overlay.* */
   bool no_overwrite;          /* a directory never replaces a file, nor a file a directory */
@@ -45,6 +46,8 @@ struct place {
 
 /* The name as a path inside the root: no leading slash, no "." or "..", no double slash. "" is the root. -ENAMETOOLONG. */
 int path_clean(const char *name, char clean[PATH_MAX]);
+/* The same below a place: "" is the place itself. */
+int path_in_place(const char *place, const char *name, char clean[PATH_MAX]);
 /* The directory that `clean` is in (made when missing) and the last component. Descriptor (the place's own) or -errno. */
 int place_parent(struct place *place, const char *clean, const char **base);
 void place_forget(struct place *place);

@@ -121,7 +121,7 @@ static int make_link(struct apply *a, const struct tar_entry *e, const struct sp
   char clean[PATH_MAX];
   const char *target;
   struct place place = {.root = a->options->root, .fd = -1};
-  int error = path_clean(e->link, clean);
+  int error = path_in_place(a->options->place, e->link, clean);
   if (error) return error;
   const char *slash = strrchr(clean, '/');
   target = slash ? slash + 1 : clean;
@@ -193,7 +193,7 @@ static int make_over(struct apply *a, const struct tar_entry *e, struct spot *at
 int apply_entry(struct apply *a, const struct tar_entry *e) {
   char clean[PATH_MAX];
   struct spot at = {.clean = clean};
-  int error = path_clean(e->name, clean);
+  int error = path_in_place(a->options->place, e->name, clean);
   if (error) return apply_fail(a, error, "make", e->name);
   if (!*clean) return apply_root(a, e);
   at.parent = place_parent(&a->place, clean, &at.base);

@@ -30,6 +30,17 @@ int path_clean(const char *name, char clean[PATH_MAX]) {
   return 0;
 }
 
+int path_in_place(const char *place, const char *name, char clean[PATH_MAX]) {
+  int error = path_clean(name, clean);
+  size_t before = place ? strlen(place) : 0, length = error ? 0 : strlen(clean);
+  if (error || before == 0 || length == 0) return error;
+  if (before + 1 + length + 1 > PATH_MAX) return -ENAMETOOLONG;
+  memmove(clean + before + 1, clean, length + 1);
+  memcpy(clean, place, before);
+  clean[before] = '/';
+  return 0;
+}
+
 int open_in_root(int root, const char *path, int flags, uint64_t resolve) {
   struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
   for (int i = 0;; i++) {
