@@ -7,13 +7,13 @@ import type { NetworkService } from "../networks/api.ts";
 import type { VolumeService } from "../volumes/api.ts";
 import type { Container } from "./container.ts";
 import type { ContainerEvents } from "./container-events.ts";
+import type { EngineDefaults } from "./create/settings.ts";
 import type { HealthMonitor } from "./health/monitor.ts";
 import type { ContainerRegistry } from "./registry.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import type { Shims } from "./shims.ts";
 import type { ContainerStore } from "./store.ts";
 import type { Tasks } from "./tasks.ts";
-import type { EngineDefaults } from "./create/settings.ts";
 
 /** Where the engine says what went wrong outside of any request. */
 export interface Warn {

@@ -1,7 +1,6 @@
 /** hostname, hosts and resolv.conf of a container: made at create, filled at start, bound into it. */
 import { randomBytes } from "node:crypto";
-import { rename, writeFile } from "node:fs/promises";
-import { readFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import type { LogFileSettings } from "./log-config.ts";
 import type { ContainerRecord } from "./record.ts";
 import type { Sandbox } from "./sandboxes.ts";
@@ -43,9 +42,12 @@ export function hostsText(record: ContainerRecord, sandbox: Sandbox | undefined)
 }
 
 function ownLines({ config }: ContainerRecord, sandbox: Sandbox | undefined): string[] {
-  const names = config.Domainname === "" ? config.Hostname : `${config.Hostname}.${config.Domainname} ${config.Hostname}`;
+  const names =
+    config.Domainname === "" ? config.Hostname : `${config.Hostname}.${config.Domainname} ${config.Hostname}`;
   const endpoints = Object.values(sandbox?.endpoints ?? {});
-  const addresses = endpoints.flatMap((endpoint) => [endpoint.IPAddress, endpoint.GlobalIPv6Address]).filter((address) => address !== "");
+  const addresses = endpoints
+    .flatMap((endpoint) => [endpoint.IPAddress, endpoint.GlobalIPv6Address])
+    .filter((address) => address !== "");
   return addresses.map((address) => `${address}\t${names}`);
 }
 
@@ -61,7 +63,9 @@ function extraLines({ hostConfig }: ContainerRecord, sandbox: Sandbox | undefine
 
 /** Host mode sees the host's own file, with what was asked for at its end. */
 async function hostHosts(record: ContainerRecord, sandbox: Sandbox): Promise<string> {
-  const text = await readFile("/etc/hosts", "utf8").catch(() => hostsText({ ...record, hostConfig: { ...record.hostConfig, ExtraHosts: null } }, undefined));
+  const text = await readFile("/etc/hosts", "utf8").catch(() =>
+    hostsText({ ...record, hostConfig: { ...record.hostConfig, ExtraHosts: null } }, undefined),
+  );
   const own = extraLines(record, sandbox);
   return own.length === 0 ? text : `${text.replace(/\n?$/, "\n")}${own.map((line) => `${line}\n`).join("")}`;
 }

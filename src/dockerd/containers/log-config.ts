@@ -14,16 +14,30 @@ export interface LogFileSettings {
 
 type LogConfig = HostConfig["LogConfig"];
 
-const options = new Set(["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"]);
+const options = new Set([
+  "max-size",
+  "max-file",
+  "compress",
+  "labels",
+  "labels-regex",
+  "env",
+  "env-regex",
+  "tag",
+  "mode",
+  "max-buffer-size",
+]);
 const invalid = (message: string): HullError => new HullError("invalid-argument", message);
 
 /** Throws invalid-argument in Docker's words. */
 export function verifyLogConfig({ Type: type, Config: config }: LogConfig): void {
-  if (!["json-file", "local", "none"].includes(type)) throw invalid(`error looking up logging plugin ${type}: plugin "${type}" not found`);
+  if (!["json-file", "local", "none"].includes(type))
+    throw invalid(`error looking up logging plugin ${type}: plugin "${type}" not found`);
   if (type === "none") return;
-  for (const name of Object.keys(config)) if (!options.has(name)) throw invalid(`unknown log opt '${name}' for ${type} log driver`);
+  for (const name of Object.keys(config))
+    if (!options.has(name)) throw invalid(`unknown log opt '${name}' for ${type} log driver`);
   const { mode } = config;
-  if (mode !== undefined && !["blocking", "non-blocking"].includes(mode)) throw invalid(`logger: logging mode not supported: ${mode}`);
+  if (mode !== undefined && !["blocking", "non-blocking"].includes(mode))
+    throw invalid(`logger: logging mode not supported: ${mode}`);
   sizeOf(config);
   filesOf(config);
 }

@@ -7,11 +7,17 @@ import type { ContainerRecord } from "./record.ts";
 /** -p and, with -P, every exposed port that no -p names. */
 export function portRequests({ config, hostConfig }: ContainerRecord, defaultIp: string): PortRequest[] {
   const bound = Object.entries(hostConfig.PortBindings).flatMap(([spec, bindings]) =>
-    portsOf(spec).flatMap((port) => (bindings?.length ? bindings : [{ HostIp: "", HostPort: "" }]).map((binding) => requestOf(port, binding, defaultIp))),
+    portsOf(spec).flatMap((port) =>
+      (bindings?.length ? bindings : [{ HostIp: "", HostPort: "" }]).map((binding) =>
+        requestOf(port, binding, defaultIp),
+      ),
+    ),
   );
   if (!hostConfig.PublishAllPorts) return bound;
   const named = new Set(bound.map((request) => `${request.containerPort}/${request.proto}`));
-  const exposed = Object.keys(config.ExposedPorts ?? {}).flatMap(portsOf).filter((port) => !named.has(`${port.number}/${port.proto}`));
+  const exposed = Object.keys(config.ExposedPorts ?? {})
+    .flatMap(portsOf)
+    .filter((port) => !named.has(`${port.number}/${port.proto}`));
   return [...bound, ...exposed.map((port) => requestOf(port, { HostIp: "", HostPort: "" }, defaultIp))];
 }
 
@@ -24,7 +30,8 @@ interface Port {
 export function portsOf(spec: string): Port[] {
   const [range = "", protocol = "tcp"] = spec.split("/");
   const proto = protocol.toLowerCase();
-  if (proto !== "tcp" && proto !== "udp") throw invalid(`publishing ${spec}: the protocol ${protocol} is not supported yet`);
+  if (proto !== "tcp" && proto !== "udp")
+    throw invalid(`publishing ${spec}: the protocol ${protocol} is not supported yet`);
   const [first = 0, last = first] = range.split("-").map(Number);
   return Array.from({ length: last - first + 1 }, (_, i) => ({ number: first + i, proto }));
 }

@@ -2,9 +2,10 @@
  * A container's place on networks: what it asks netd for and what it gets. Lifecycle per container: (reserve at create) -> connect
  * (start; again at a restart) -> running -> release (final stop) -> forget (removal); attach and detach change it at any time.
  */
-import type { ConnectRequest, Connected, Endpoint, EndpointRequest } from "../../network/api.ts";
-import type { NetdClient } from "../../network/client.ts";
+
 import { socketName } from "../../keel/shim-client.ts";
+import type { Connected, ConnectRequest, Endpoint, EndpointRequest } from "../../network/api.ts";
+import type { NetdClient } from "../../network/client.ts";
 import { formatTraceparent, type SpanContext } from "../../trace/context.ts";
 import type { EndpointSettings, PortMap } from "./config.ts";
 import { containerOf } from "./create/verify-modes.ts";
@@ -38,7 +39,11 @@ export interface SandboxFacts {
   readonly namespace: string;
   /** Host address of ports published without one; empty: all. */
   readonly defaultPortIp: string;
-  readonly dns: { readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[] };
+  readonly dns: {
+    readonly servers: readonly string[];
+    readonly search: readonly string[];
+    readonly options: readonly string[];
+  };
   /** Resolves the containers of --link. Throws not-found. */
   readonly lookUp: (reference: string) => ContainerRecord;
 }
@@ -94,11 +99,17 @@ export class Sandboxes {
 
   async attach(record: ContainerRecord, network: string, settings: EndpointSettings): Promise<Sandbox> {
     const endpoint = this.#endpoint(network, settings);
-    return sandboxOf(record, await this.netd.call("connectNetwork", { containerId: record.id, endpoint }, this.#options()));
+    return sandboxOf(
+      record,
+      await this.netd.call("connectNetwork", { containerId: record.id, endpoint }, this.#options()),
+    );
   }
 
   async detach(record: ContainerRecord, network: string): Promise<Sandbox> {
-    return sandboxOf(record, await this.netd.call("disconnectNetwork", { containerId: record.id, network }, this.#options()));
+    return sandboxOf(
+      record,
+      await this.netd.call("disconnectNetwork", { containerId: record.id, network }, this.#options()),
+    );
   }
 
   #options(parent?: SpanContext) {
@@ -108,7 +119,12 @@ export class Sandboxes {
   #request(record: ContainerRecord): ConnectRequest {
     const { hostConfig: host } = record;
     const { servers, search, options } = this.facts.dns;
-    const kind = host.NetworkMode === "host" ? "host" : host.NetworkMode === "none" || record.config.NetworkDisabled ? "none" : "private";
+    const kind =
+      host.NetworkMode === "host"
+        ? "host"
+        : host.NetworkMode === "none" || record.config.NetworkDisabled
+          ? "none"
+          : "private";
     return {
       containerId: record.id,
       sandboxKind: kind,
@@ -152,7 +168,11 @@ export class Sandboxes {
   }
 }
 
-const namesOf = ({ name, config }: ContainerRecord) => ({ name, hostname: config.Hostname, domainname: config.Domainname });
+const namesOf = ({ name, config }: ContainerRecord) => ({
+  name,
+  hostname: config.Hostname,
+  domainname: config.Domainname,
+});
 
 /** Of a container that lives in another's namespace: nothing of its own. */
 const joined = (record: ContainerRecord): Sandbox => ({
@@ -169,7 +189,9 @@ function sandboxOf(record: ContainerRecord, connected: Connected): Sandbox {
   return {
     id: record.id,
     key: connected.netnsPath,
-    endpoints: Object.fromEntries(connected.endpoints.map((endpoint) => [endpoint.networkName, settingsOf(record, endpoint)])),
+    endpoints: Object.fromEntries(
+      connected.endpoints.map((endpoint) => [endpoint.networkName, settingsOf(record, endpoint)]),
+    ),
     ports: portMap(record, connected.ports),
     sockets: connected.dnsSockets,
     resolvConf: connected.resolvConf,

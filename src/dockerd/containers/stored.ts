@@ -69,7 +69,15 @@ export function toStored(record: ContainerRecord): string {
     HostnamePath: `${directory}/hostname`,
     HostsPath: `${directory}/hosts`,
     ResolvConfPath: `${directory}/resolv.conf`,
-    Hull: { schema: SCHEMA, state, ...(health && { health }), graph: record.graph, platform: record.platform, asked: record.endpoints, got: record.sandbox.endpoints },
+    Hull: {
+      schema: SCHEMA,
+      state,
+      ...(health && { health }),
+      graph: record.graph,
+      platform: record.platform,
+      asked: record.endpoints,
+      got: record.sandbox.endpoints,
+    },
   });
 }
 
@@ -105,6 +113,7 @@ export function fromStored(json: string, hostJson: string, directory: string): C
       id: stored.NetworkSettings.SandboxID,
       key: stored.NetworkSettings.SandboxKey,
       ports: stored.NetworkSettings.Ports,
+      endpoints: stored.Hull.got,
     },
     directory,
   };

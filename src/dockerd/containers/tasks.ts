@@ -4,9 +4,9 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { SpanContext } from "../../trace/context.ts";
-import { call, type ContainerdClient } from "../../containerd/client.ts";
+import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
+import type { SpanContext } from "../../trace/context.ts";
 import { formatEpochNs } from "../time.ts";
 import type { ObservedTask } from "./reconcile.ts";
 
@@ -25,7 +25,12 @@ export interface TaskStart extends StdioWish {
   /** json-file; undefined for the driver none. */
   readonly log: { readonly path: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
   readonly spillDirectory: string;
-  readonly sockets: readonly { readonly family: number; readonly type: number; readonly address: string; readonly name: string }[];
+  readonly sockets: readonly {
+    readonly family: number;
+    readonly type: number;
+    readonly address: string;
+    readonly name: string;
+  }[];
 }
 
 export interface NewContainer {
@@ -55,7 +60,10 @@ export class Tasks {
   constructor(private readonly client: ContainerdClient) {}
 
   /** The container's record and its writable snapshot; undone when either fails. Returns the snapshot's paths. */
-  async createContainer(wanted: NewContainer, parent?: SpanContext): Promise<{ driver: string; graph: Record<string, string> }> {
+  async createContainer(
+    wanted: NewContainer,
+    parent?: SpanContext,
+  ): Promise<{ driver: string; graph: Record<string, string> }> {
     const options = call({ parent, timeoutMs: START_MS });
     const { container: id, snapshotter } = wanted;
     try {
@@ -107,7 +115,9 @@ export class Tasks {
       spillDir: start.spillDirectory,
       spillBytes: BigInt(SPILL_BYTES),
       sockets: [...start.sockets],
-      ...(start.log && { log: { path: start.log.path, maxBytes: BigInt(start.log.maxBytes), maxFiles: start.log.maxFiles } }),
+      ...(start.log && {
+        log: { path: start.log.path, maxBytes: BigInt(start.log.maxBytes), maxFiles: start.log.maxFiles },
+      }),
     });
     await this.client.tasks.create(
       {
@@ -135,7 +145,9 @@ export class Tasks {
 
   /** Forgets an ended task. An absent one is fine: undefined. */
   async remove(container: string, keepSandbox: boolean, parent?: SpanContext): Promise<ExitRecord | undefined> {
-    return fineWhenAbsent(this.client.taskExtras.delete({ containerId: container, keepSandbox }, call({ parent, timeoutMs: START_MS })));
+    return fineWhenAbsent(
+      this.client.taskExtras.delete({ containerId: container, keepSandbox }, call({ parent, timeoutMs: START_MS })),
+    );
   }
 
   async stopSandbox(container: string): Promise<void> {
@@ -153,7 +165,10 @@ export class Tasks {
   /** `resources`: OCI linux.resources. */
   async update(container: string, resources: object): Promise<void> {
     const value = Buffer.from(JSON.stringify(resources));
-    await this.client.tasks.update({ containerId: container, resources: { typeUrl: RESOURCES_TYPE, value } }, call({ timeoutMs: CALL_MS }));
+    await this.client.tasks.update(
+      { containerId: container, resources: { typeUrl: RESOURCES_TYPE, value } },
+      call({ timeoutMs: CALL_MS }),
+    );
   }
 
   /** Creates an exec that waits for its start. Returns its process id. */
@@ -178,13 +193,18 @@ export class Tasks {
   }
 
   async startExec(container: string, execId: string, parent?: SpanContext): Promise<number> {
-    const { pid } = await this.client.tasks.start({ containerId: container, execId }, call({ parent, timeoutMs: START_MS }));
+    const { pid } = await this.client.tasks.start(
+      { containerId: container, execId },
+      call({ parent, timeoutMs: START_MS }),
+    );
     return pid;
   }
 
   /** An absent one is fine. */
   async removeExec(container: string, execId: string): Promise<void> {
-    await fineWhenAbsent(this.client.tasks.deleteProcess({ containerId: container, execId }, call({ timeoutMs: CALL_MS })));
+    await fineWhenAbsent(
+      this.client.tasks.deleteProcess({ containerId: container, execId }, call({ timeoutMs: CALL_MS })),
+    );
   }
 
   /** Process ids in the container, of the host's numbering. */
@@ -195,7 +215,10 @@ export class Tasks {
 
   /** Figures of its cgroup: the Stats of src/runc as JSON. */
   async stats(container: string, signal?: AbortSignal): Promise<unknown> {
-    const { json } = await this.client.taskExtras.stats({ containerId: container }, call({ signal, timeoutMs: CALL_MS }));
+    const { json } = await this.client.taskExtras.stats(
+      { containerId: container },
+      call({ signal, timeoutMs: CALL_MS }),
+    );
     return JSON.parse(Buffer.from(json).toString());
   }
 
@@ -210,7 +233,11 @@ export class Tasks {
   }
 
   /** Mounts the root file system of a container that does not run, until disposed. `path` is its root. */
-  async mounted(container: string, snapshotter: string, holder: string): Promise<AsyncDisposable & { readonly path: string }> {
+  async mounted(
+    container: string,
+    snapshotter: string,
+    holder: string,
+  ): Promise<AsyncDisposable & { readonly path: string }> {
     const request = { snapshotter, key: container, holder };
     const { path } = await this.client.rootfs.mount(request, call({ timeoutMs: START_MS }));
     return {
@@ -222,7 +249,11 @@ export class Tasks {
   }
 
   /** "A", "C" or "D" and a path, sorted. */
-  async changes(container: string, snapshotter: string, signal: AbortSignal): Promise<readonly { kind: string; path: string }[]> {
+  async changes(
+    container: string,
+    snapshotter: string,
+    signal: AbortSignal,
+  ): Promise<readonly { kind: string; path: string }[]> {
     const { changes } = await this.client.rootfs.changes({ snapshotter, key: container }, call({ signal }));
     return changes;
   }

@@ -55,7 +55,8 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   return { id, warnings };
 }
 
-const isEmpty = (body: CreateBody): boolean => body.Cmd === undefined && body.Entrypoint === undefined && body.HostConfig === undefined;
+const isEmpty = (body: CreateBody): boolean =>
+  body.Cmd === undefined && body.Entrypoint === undefined && body.HostConfig === undefined;
 
 interface DraftParts {
   readonly request: CreateRequest;
@@ -98,7 +99,12 @@ function joinedIds(deps: ContainerDeps, host: ContainerRecord["hostConfig"]): Co
     const reference = containerOf(mode);
     return reference === undefined || reference === "" ? mode : `container:${deps.registry.get(reference).id}`;
   };
-  return { ...host, NetworkMode: joined(host.NetworkMode), PidMode: joined(host.PidMode), IpcMode: joined(host.IpcMode) };
+  return {
+    ...host,
+    NetworkMode: joined(host.NetworkMode),
+    PidMode: joined(host.PidMode),
+    IpcMode: joined(host.IpcMode),
+  };
 }
 
 /** One attachment per named network; the mode's own network always is among them. Names, never ids, are the keys. */
@@ -123,11 +129,15 @@ function verifyEndpoints(endpoints: Readonly<Record<string, EndpointSettings>>, 
     const isUserDefined = !["bridge", "host", "none"].includes(name);
     if (!isUserDefined && (ipam?.IPv4Address || ipam?.IPv6Address))
       throw invalid("user specified IP address is supported on user defined networks only");
-    if (!isUserDefined && (aliases?.length ?? 0) > 0 )
+    if (!isUserDefined && (aliases?.length ?? 0) > 0)
       throw invalid("network-scoped aliases are only supported for user-defined networks");
   }
   if (["host", "none"].includes(primary) && Object.keys(endpoints).length > 1)
-    throw invalid(primary === "host" ? "cannot attach both user-defined and non-user-defined network-modes" : "container cannot be connected to multiple networks with one of the networks in private (none) mode");
+    throw invalid(
+      primary === "host"
+        ? "cannot attach both user-defined and non-user-defined network-modes"
+        : "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+    );
 }
 
 function verifyRuntime(deps: ContainerDeps, runtime: string): void {
@@ -149,7 +159,10 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
   undo.defer(() => deps.sandboxes.forget(record));
   const reserved = needsReservation(record) ? deps.sandboxes.reserve(record) : Promise.resolve();
   const labels = { "com.docker/engine.bundle.path": record.directory };
-  const store = deps.tasks.createContainer({ container: id, imageName: image.recordName, snapshotter: record.driver, parent: image.chainId, spec, labels }, parent);
+  const store = deps.tasks.createContainer(
+    { container: id, imageName: image.recordName, snapshotter: record.driver, parent: image.chainId, spec, labels },
+    parent,
+  );
   undo.defer(() => deps.tasks.removeContainer(id, record.driver));
   const [{ driver, graph }] = await Promise.all([store, reserved]);
   const complete: ContainerRecord = { ...record, driver: driver === "overlayfs" ? "overlay2" : driver, graph };
@@ -161,8 +174,9 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
 }
 
 const needsReservation = (record: ContainerRecord): boolean =>
-  Object.values(record.endpoints).some(({ IPAMConfig: ipam, MacAddress }) => ipam?.IPv4Address || ipam?.IPv6Address || MacAddress !== "") ||
-  Object.keys(record.endpoints).some((name) => !["bridge", "host", "none"].includes(name));
+  Object.values(record.endpoints).some(
+    ({ IPAMConfig: ipam, MacAddress }) => ipam?.IPv4Address || ipam?.IPv6Address || MacAddress !== "",
+  ) || Object.keys(record.endpoints).some((name) => !["bridge", "host", "none"].includes(name));
 
 /** What the image has where a new volume is mounted goes into the volume. */
 async function fillVolumes(deps: ContainerDeps, record: ContainerRecord, made: MadeMounts): Promise<void> {

@@ -19,7 +19,9 @@ export interface MountWishes {
 }
 
 /** A wanted mount, or one taken over from another container. */
-type Planned = { readonly kind: "wanted"; readonly wanted: WantedMount } | { readonly kind: "taken"; readonly mount: ContainerMount };
+type Planned =
+  | { readonly kind: "wanted"; readonly wanted: WantedMount }
+  | { readonly kind: "taken"; readonly mount: ContainerMount };
 
 /** Pure. Throws invalid-argument for duplicates and malformed ones. */
 export function planMounts({ config, hostConfig, lookUp }: MountWishes): Planned[] {
@@ -39,7 +41,8 @@ export function planMounts({ config, hostConfig, lookUp }: MountWishes): Planned
   }
   for (const path of Object.keys(config.Volumes ?? {})) {
     const wanted = anonymousVolume(path);
-    if (!plan.has(wanted.destination) && !explicit.has(wanted.destination)) plan.set(wanted.destination, { kind: "wanted", wanted });
+    if (!plan.has(wanted.destination) && !explicit.has(wanted.destination))
+      plan.set(wanted.destination, { kind: "wanted", wanted });
   }
   return [...plan.values()];
 }
@@ -51,7 +54,12 @@ function mountsFrom(spec: string, lookUp: (reference: string) => ContainerRecord
   if (!["ro", "rw", "z", "Z"].includes(mode)) throw invalid(`invalid mode: ${mode}`);
   return lookUp(reference)
     .mounts.filter((mount) => mount.Type !== "tmpfs")
-    .map((mount) => ({ ...mount, RW: mount.RW && mode !== "ro", Mode: mode === "rw" ? mount.Mode : mode, anonymous: false }));
+    .map((mount) => ({
+      ...mount,
+      RW: mount.RW && mode !== "ro",
+      Mode: mode === "rw" ? mount.Mode : mode,
+      anonymous: false,
+    }));
 }
 
 export interface MadeMounts {
@@ -61,7 +69,12 @@ export interface MadeMounts {
 }
 
 /** Makes the volumes and refers to them. What was made is undone through `undo` when a later step of the create fails. */
-export async function makeMounts(plan: readonly Planned[], volumes: VolumeService, id: string, undo: AsyncDisposableStack): Promise<MadeMounts> {
+export async function makeMounts(
+  plan: readonly Planned[],
+  volumes: VolumeService,
+  id: string,
+  undo: AsyncDisposableStack,
+): Promise<MadeMounts> {
   const mounts: ContainerMount[] = [];
   const copies: { volume: string; path: string }[] = [];
   for (const planned of plan) {
@@ -72,7 +85,8 @@ export async function makeMounts(plan: readonly Planned[], volumes: VolumeServic
       const volume = await makeVolume(volumes, planned.wanted, undo);
       refer(volumes, volume.name, id, undo);
       mounts.push(volumeMount(planned.wanted, volume));
-      if (planned.wanted.copy && planned.wanted.subpath === "") copies.push({ volume: volume.name, path: planned.wanted.destination });
+      if (planned.wanted.copy && planned.wanted.subpath === "")
+        copies.push({ volume: volume.name, path: planned.wanted.destination });
     } else mounts.push(await plainMount(planned.wanted));
   }
   return { mounts, copies };
@@ -85,7 +99,12 @@ function refer(volumes: VolumeService, name: string, id: string, undo: AsyncDisp
 
 async function makeVolume(volumes: VolumeService, wanted: WantedVolume, undo: AsyncDisposableStack): Promise<Volume> {
   const known = wanted.name === "" ? undefined : volumes.find(wanted.name);
-  const volume = await volumes.create({ name: wanted.name, driver: wanted.driver, driverOpts: wanted.driverOptions, labels: wanted.labels });
+  const volume = await volumes.create({
+    name: wanted.name,
+    driver: wanted.driver,
+    driverOpts: wanted.driverOptions,
+    labels: wanted.labels,
+  });
   if (!known) undo.defer(() => volumes.remove(volume.name, true));
   return volume;
 }
@@ -107,13 +126,35 @@ const volumeMount = (wanted: WantedVolume, volume: Volume): ContainerMount => ({
 });
 
 async function plainMount(wanted: Exclude<WantedMount, WantedVolume>): Promise<ContainerMount> {
-  const base = { Destination: wanted.destination, Mode: wanted.mode, RW: wanted.writable, anonymous: false, subpath: "" };
+  const base = {
+    Destination: wanted.destination,
+    Mode: wanted.mode,
+    RW: wanted.writable,
+    anonymous: false,
+    subpath: "",
+  };
   if (wanted.kind === "tmpfs")
-    return { ...base, Type: "tmpfs", Source: "", Propagation: "", nonRecursive: false, recursiveReadOnly: "no", tmpfsOptions: wanted.options };
+    return {
+      ...base,
+      Type: "tmpfs",
+      Source: "",
+      Propagation: "",
+      nonRecursive: false,
+      recursiveReadOnly: "no",
+      tmpfsOptions: wanted.options,
+    };
   if (!wanted.createSource && !(await exists(wanted.source)))
     throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${wanted.source}`);
   const { nonRecursive, recursiveReadOnly } = wanted;
-  return { ...base, Type: "bind", Source: wanted.source, Propagation: wanted.propagation, nonRecursive, recursiveReadOnly, tmpfsOptions: "" };
+  return {
+    ...base,
+    Type: "bind",
+    Source: wanted.source,
+    Propagation: wanted.propagation,
+    nonRecursive,
+    recursiveReadOnly,
+    tmpfsOptions: "",
+  };
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -121,7 +162,8 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return false;
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return false;
     throw during(`look at bind source ${path}`, error);
   }
 }

@@ -1,9 +1,10 @@
 /** Runs health checks. One timer per running container that has a check; each ends with the container's run. */
+
+import { parseTimeNs, timeNow } from "../../time.ts";
 import type { Container } from "../container.ts";
 import type { ContainerEvents } from "../container-events.ts";
 import type { HealthResult } from "../record.ts";
 import { isActive } from "../state.ts";
-import { parseTimeNs, timeNow } from "../../time.ts";
 import { delayMs, MAX_OUTPUT_BYTES, nextHealth, type Probe, probeOf, startingHealth } from "./probe.ts";
 
 export interface ProbeOutcome {
@@ -12,7 +13,11 @@ export interface ProbeOutcome {
 }
 
 /** Runs a command in a container; rejects when `signal` aborts, after having ended it. */
-export type RunProbe = (container: Container, command: readonly string[], limits: { readonly signal: AbortSignal; readonly maxBytes: number }) => Promise<ProbeOutcome>;
+export type RunProbe = (
+  container: Container,
+  command: readonly string[],
+  limits: { readonly signal: AbortSignal; readonly maxBytes: number },
+) => Promise<ProbeOutcome>;
 
 export class HealthMonitor {
   constructor(
@@ -24,14 +29,18 @@ export class HealthMonitor {
   start(container: Container): void {
     const probe = probeOf(container.record.config);
     if (!probe) return;
-    const isAdopted = container.record.health !== undefined && container.record.health.log.length > 0;
-    if (!isAdopted || container.record.health?.log.at(-1)!.start! < container.state.startedAt) container.show({ health: startingHealth });
+    const last = container.record.health?.log.at(-1);
+    // Results of an earlier run say nothing about this one; an adopted container's stay.
+    if (last === undefined || last.start < container.state.startedAt) container.show({ health: startingHealth });
     this.#schedule(container, probe, container.run.signal);
   }
 
   #schedule(container: Container, probe: Probe, run: AbortSignal): void {
     if (run.aborted || !isActive(container.state)) return;
-    const timer = setTimeout(() => void this.#check(container, probe, run), delayMs(container.record.health ?? startingHealth, probe, ranMs(container)));
+    const timer = setTimeout(
+      () => void this.#check(container, probe, run),
+      delayMs(container.record.health ?? startingHealth, probe, ranMs(container)),
+    );
     timer.unref();
     run.addEventListener("abort", () => clearTimeout(timer), { once: true });
   }
@@ -51,12 +60,17 @@ export class HealthMonitor {
     const timeout = AbortSignal.timeout(probe.timeoutMs);
     try {
       const signal = AbortSignal.any([timeout, run]);
-      const { exitCode, output } = await this.runProbe(container, probe.command, { signal, maxBytes: MAX_OUTPUT_BYTES });
+      const { exitCode, output } = await this.runProbe(container, probe.command, {
+        signal,
+        maxBytes: MAX_OUTPUT_BYTES,
+      });
       return { start, end: timeNow(), exitCode, output };
     } catch (error) {
       const output = timeout.aborted
         ? `Health check exceeded timeout (${probe.timeoutMs / 1000}s)`
-        : error instanceof Error ? error.message : String(error);
+        : error instanceof Error
+          ? error.message
+          : String(error);
       return { start, end: timeNow(), exitCode: -1, output };
     }
   }

@@ -36,7 +36,11 @@ export function probeOf(config: ContainerConfig): Probe | undefined {
 export const startingHealth: Health = { status: "starting", failingStreak: 0, log: [] };
 
 /** A failure within the start period counts nothing while the container has not been healthy yet. */
-export function nextHealth(health: Health, result: HealthResult, facts: { readonly probe: Probe; readonly ranMs: number }): Health {
+export function nextHealth(
+  health: Health,
+  result: HealthResult,
+  facts: { readonly probe: Probe; readonly ranMs: number },
+): Health {
   const log = [...health.log, result].slice(-MAX_LOG);
   if (result.exitCode === 0) return { status: "healthy", failingStreak: 0, log };
   if (health.status === "starting" && facts.ranMs < facts.probe.startPeriodMs) return { ...health, log };

@@ -18,7 +18,8 @@ export const pauseContainer = (deps: ContainerDeps, container: Container): Promi
   container.queue.run(async () => {
     const { state, id } = container.record;
     if (state.kind === "paused") throw new HullError("conflict", `Container ${id} is already paused`);
-    if (state.kind === "restarting") throw new HullError("conflict", `Container ${id} is restarting, wait until the container is running`);
+    if (state.kind === "restarting")
+      throw new HullError("conflict", `Container ${id} is restarting, wait until the container is running`);
     if (state.kind !== "running") throw new HullError("conflict", `Container ${id} is not running`);
     await deps.tasks.pause(id);
     await container.move({ kind: "paused" });
@@ -53,7 +54,10 @@ export const updateContainer = (deps: ContainerDeps, container: Container, body:
   container.queue.run(async () => {
     const { record } = container;
     if (record.state.kind === "removing" || record.state.kind === "dead")
-      throw new HullError("conflict", `Cannot update container ${record.id}: container is marked for removal and cannot be "update"`);
+      throw new HullError(
+        "conflict",
+        `Cannot update container ${record.id}: container is marked for removal and cannot be "update"`,
+      );
     const hostConfig = updated(record.hostConfig, body);
     verifyRestartPolicy(hostConfig.RestartPolicy);
     verifyResources(hostConfig, { cpus: availableParallelism() });
@@ -70,12 +74,20 @@ function updated(host: HostConfig, body: UpdateBody): HostConfig {
   const resources = resourcesOf(body);
   const named = Object.entries(resources).filter(([key, value]) => {
     if (key === "MemorySwap") return body.MemorySwap !== 0;
-    return value !== 0 && value !== "" && value !== null && value !== undefined && !(Array.isArray(value) && value.length === 0);
+    return (
+      value !== 0 &&
+      value !== "" &&
+      value !== null &&
+      value !== undefined &&
+      !(Array.isArray(value) && value.length === 0)
+    );
   });
   const policy = body.RestartPolicy.Name === "" ? {} : { RestartPolicy: body.RestartPolicy };
   const changed: HostConfig = { ...host, ...Object.fromEntries(named), ...policy };
   if (body.NanoCpus > 0) return { ...changed, CpuPeriod: 0, CpuQuota: 0 };
   if (host.Memory > 0 && body.Memory > host.MemorySwap && host.MemorySwap > 0 && body.MemorySwap === 0)
-    throw invalid("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+    throw invalid(
+      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+    );
   return changed;
 }

@@ -24,7 +24,12 @@ export interface ExitActions {
   readonly remove: (container: Container) => void;
 }
 
-export async function containerExited(deps: ContainerDeps, container: Container, end: ProcessEnd, actions: ExitActions): Promise<void> {
+export async function containerExited(
+  deps: ContainerDeps,
+  container: Container,
+  end: ProcessEnd,
+  actions: ExitActions,
+): Promise<void> {
   const before = container.record;
   if (!isActive(before.state)) return; // Told twice: the first one counted.
   const restarts = shouldRestart({
@@ -35,7 +40,10 @@ export async function containerExited(deps: ContainerDeps, container: Container,
   });
   const ranMs = elapsedMs(before.state.startedAt, end.at);
   await container.move({ kind: "exited", exitCode: end.exitCode, at: end.at, oomKilled: end.oomKilled, restarts });
-  deps.events.container(container.record, "die", { exitCode: String(end.exitCode), execDuration: String(Math.floor(ranMs / 1000)) });
+  deps.events.container(container.record, "die", {
+    exitCode: String(end.exitCode),
+    execDuration: String(Math.floor(ranMs / 1000)),
+  });
   container.tellEnded();
   const isRemoved = !restarts && before.hostConfig.AutoRemove;
   if (isRemoved) container.tellRemoved();
@@ -65,20 +73,39 @@ async function cleanUp(deps: ContainerDeps, container: Container, keepsSandbox: 
   }
   await attempt(deps, record, "unmount volumes", () => unmountVolumes(deps, record));
   for (const mount of record.mounts)
-    if (mount.Type === "volume") deps.events.volume(record, "unmount", { name: mount.Name!, driver: mount.Driver ?? "local", destination: mount.Destination, writable: mount.RW });
+    if (mount.Type === "volume")
+      deps.events.volume(record, "unmount", {
+        name: mount.Name!,
+        driver: mount.Driver ?? "local",
+        destination: mount.Destination,
+        writable: mount.RW,
+      });
 }
 
 function announceDisconnects(deps: ContainerDeps, record: ContainerRecord): void {
   for (const [name, endpoint] of Object.entries(record.sandbox.endpoints)) {
-    deps.events.network(record, "disconnect", { id: endpoint.NetworkID, name, type: deps.networks.find(name)?.driver ?? "bridge" });
+    deps.events.network(record, "disconnect", {
+      id: endpoint.NetworkID,
+      name,
+      type: deps.networks.find(name)?.driver ?? "bridge",
+    });
   }
 }
 
 /** A step of a clean-up: its failure is reported and the others go on; the next start-up finds what is left. */
-export async function attempt(deps: ContainerDeps, record: ContainerRecord, what: string, step: () => Promise<unknown>): Promise<void> {
+export async function attempt(
+  deps: ContainerDeps,
+  record: ContainerRecord,
+  what: string,
+  step: () => Promise<unknown>,
+): Promise<void> {
   try {
     await step();
   } catch (error) {
-    deps.log.warn(what, { container: record.id, error: error instanceof Error ? error.message : String(error), at: timeNow() });
+    deps.log.warn(what, {
+      container: record.id,
+      error: error instanceof Error ? error.message : String(error),
+      at: timeNow(),
+    });
   }
 }

@@ -14,11 +14,16 @@ export interface RemoveOptions {
   readonly abort: AbortSignal;
 }
 
-export async function removeContainer(deps: ContainerDeps, container: Container, options: RemoveOptions): Promise<void> {
+export async function removeContainer(
+  deps: ContainerDeps,
+  container: Container,
+  options: RemoveOptions,
+): Promise<void> {
   refuse(container.record, options.force);
   if (container.state.kind === "restarting") container.restartTimer?.cancel();
   container.stopRequested = true;
-  if (isActive(container.state)) await killContainer(deps, container, { signal: "KILL", abort: options.abort }, container.record.name);
+  if (isActive(container.state))
+    await killContainer(deps, container, { signal: "KILL", abort: options.abort }, container.record.name);
   await container.queue.run(() => removeStopped(deps, container, options.volumes));
 }
 
@@ -61,7 +66,8 @@ async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord, remo
   for (const mount of record.mounts) {
     if (mount.Type !== "volume") continue;
     deps.volumes.release(mount.Name!, record.id);
-    if (remove && mount.anonymous) await attempt(deps, record, `remove volume ${mount.Name}`, () => removeUnused(deps, mount.Name!));
+    if (remove && mount.anonymous)
+      await attempt(deps, record, `remove volume ${mount.Name}`, () => removeUnused(deps, mount.Name!));
   }
 }
 

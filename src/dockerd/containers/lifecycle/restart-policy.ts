@@ -29,7 +29,10 @@ export function shouldRestart({ policy, exitCode, restartCount, stopRequested }:
 }
 
 /** At the engine's start, for what does not run: `always` comes back even after a `docker stop`. */
-export function startsWithEngine(policy: RestartPolicy, facts: { readonly exitCode: number; readonly manuallyStopped: boolean }): boolean {
+export function startsWithEngine(
+  policy: RestartPolicy,
+  facts: { readonly exitCode: number; readonly manuallyStopped: boolean },
+): boolean {
   if (policy.Name === "always") return true;
   if (facts.manuallyStopped) return false;
   return policy.Name === "unless-stopped" || (policy.Name === "on-failure" && facts.exitCode !== 0);

@@ -10,7 +10,8 @@ export interface StartFailure {
   readonly status: number;
 }
 
-const PREFIX = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ";
+const PREFIX =
+  "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ";
 
 const notFound = ["executable file not found", "no such file or directory", "system cannot find the file specified"];
 const notExecutable = ["permission denied", "is a directory", "not a directory", "exec format error"];
@@ -28,6 +29,9 @@ export function startFailure(error: unknown): StartFailure {
 function wrapped(text: string): string {
   if (text.startsWith("failed to create task")) return text;
   const start = text.indexOf("unable to start container process: ");
-  const reason = start >= 0 ? text.slice(start + "unable to start container process: ".length) : text.slice(Math.max(0, text.indexOf('exec: "')));
+  const reason =
+    start >= 0
+      ? text.slice(start + "unable to start container process: ".length)
+      : text.slice(Math.max(0, text.indexOf('exec: "')));
   return `${PREFIX}${reason.endsWith(": unknown") ? reason : `${reason}: unknown`}`;
 }

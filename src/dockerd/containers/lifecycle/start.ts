@@ -38,7 +38,8 @@ export async function startContainer(deps: ContainerDeps, container: Container, 
 function refuseWrongState({ state, id }: ContainerRecord): void {
   if (state.kind === "running") throw new HullError("not-modified", `Container ${id} is already running`);
   if (state.kind === "paused") throw new HullError("conflict", "cannot start a paused container, try unpause instead");
-  if (state.kind === "removing") throw new HullError("conflict", "container is marked for removal and cannot be started");
+  if (state.kind === "removing")
+    throw new HullError("conflict", "container is marked for removal and cannot be started");
   if (state.kind === "dead") throw new HullError("conflict", "container is dead and cannot be started");
 }
 
@@ -93,10 +94,19 @@ async function mountVolumes(deps: ContainerDeps, record: ContainerRecord): Promi
 
 function announce(deps: ContainerDeps, record: ContainerRecord, sandbox: Sandbox): void {
   for (const [name, endpoint] of Object.entries(sandbox.endpoints))
-    deps.events.network(record, "connect", { id: endpoint.NetworkID, name, type: deps.networks.find(name)?.driver ?? "bridge" });
+    deps.events.network(record, "connect", {
+      id: endpoint.NetworkID,
+      name,
+      type: deps.networks.find(name)?.driver ?? "bridge",
+    });
   for (const mount of record.mounts) {
     if (mount.Type !== "volume") continue;
-    deps.events.volume(record, "mount", { name: mount.Name!, driver: mount.Driver ?? "local", destination: mount.Destination, writable: mount.RW });
+    deps.events.volume(record, "mount", {
+      name: mount.Name!,
+      driver: mount.Driver ?? "local",
+      destination: mount.Destination,
+      writable: mount.RW,
+    });
   }
   deps.events.container(record, "start");
 }

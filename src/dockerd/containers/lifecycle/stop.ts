@@ -51,7 +51,8 @@ async function cancelRestart(deps: ContainerDeps, container: Container): Promise
 /** Recorded at once, so that a restart of the engine in between does not start it again. */
 const markStopped = (container: Container): Promise<void> =>
   container.queue.run(async () => {
-    if (!isActive(container.state) && container.state.kind !== "removing") await container.update({ manuallyStopped: true });
+    if (!isActive(container.state) && container.state.kind !== "removing")
+      await container.update({ manuallyStopped: true });
   });
 
 interface EndOptions {
@@ -61,7 +62,11 @@ interface EndOptions {
 }
 
 /** The signal, the time to obey it, SIGKILL. Resolves when the end is recorded. */
-async function endProcess(deps: ContainerDeps, container: Container, { signal, timeoutSeconds, abort }: EndOptions): Promise<void> {
+async function endProcess(
+  deps: ContainerDeps,
+  container: Container,
+  { signal, timeoutSeconds, abort }: EndOptions,
+): Promise<void> {
   const seconds = timeoutSeconds ?? container.record.config.StopTimeout ?? DEFAULT_TIMEOUT_SECONDS;
   const ended = container.wait("next-exit", abort);
   ended.catch(() => undefined); // Aborted while a signal is on its way: the calls below report it.
@@ -71,7 +76,10 @@ async function endProcess(deps: ContainerDeps, container: Container, { signal, t
   if (!obeyed) await sendSignal(deps, container, SIGKILL);
   if (obeyed && signal !== SIGKILL) return;
   if (!(await within(ended, KILL_MS)))
-    throw new HullError("internal", `tried to kill container, but did not receive an exit event: container ${container.id} PID ${pidOf(container)} is zombie and can not be killed`);
+    throw new HullError(
+      "internal",
+      `tried to kill container, but did not receive an exit event: container ${container.id} PID ${pidOf(container)} is zombie and can not be killed`,
+    );
 }
 
 const pidOf = (container: Container): number => (isActive(container.state) ? container.state.pid : 0);
@@ -109,7 +117,12 @@ export interface KillOptions {
 }
 
 /** `reference` as the client wrote it, for messages. */
-export async function killContainer(deps: ContainerDeps, container: Container, options: KillOptions, reference: string): Promise<void> {
+export async function killContainer(
+  deps: ContainerDeps,
+  container: Container,
+  options: KillOptions,
+  reference: string,
+): Promise<void> {
   const signal = options.signal === "" ? SIGKILL : parseSignal(options.signal);
   if (!isActive(container.state))
     throw new HullError("conflict", `cannot kill container: ${reference}: container ${container.id} is not running`);
@@ -129,7 +142,11 @@ export interface RestartOptions extends StopOptions {
 }
 
 /** Stop (when it runs) and start; namespaces, address and ports stay. */
-export async function restartContainer(deps: ContainerDeps, container: Container, options: RestartOptions): Promise<void> {
+export async function restartContainer(
+  deps: ContainerDeps,
+  container: Container,
+  options: RestartOptions,
+): Promise<void> {
   if (container.state.kind === "restarting") await cancelRestart(deps, container);
   if (isActive(container.state)) {
     container.keepSandbox = true;

@@ -59,7 +59,10 @@ export async function* readLines(file: LogFile, position: Position): AsyncGenera
 }
 
 /** Where the last `count` lines of a file begin, and how many lines that are (fewer when the file has fewer). */
-export async function tailOffset(file: LogFile, count: number): Promise<{ readonly offset: number; readonly lines: number }> {
+export async function tailOffset(
+  file: LogFile,
+  count: number,
+): Promise<{ readonly offset: number; readonly lines: number }> {
   const { size } = await file.handle.stat();
   let lines = 0;
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);

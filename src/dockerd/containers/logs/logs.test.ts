@@ -16,7 +16,8 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const line = (n: number, stream = "stdout"): string =>
   `${JSON.stringify({ log: `line ${n}\n`, stream, time: `2026-01-01T00:00:${String(n).padStart(2, "0")}.5Z` })}\n`;
-const lines = (from: number, to: number): string => Array.from({ length: to - from + 1 }, (_, i) => line(from + i)).join("");
+const lines = (from: number, to: number): string =>
+  Array.from({ length: to - from + 1 }, (_, i) => line(from + i)).join("");
 
 const wish = (changes: Partial<LogWish> = {}): LogWish => ({
   path,

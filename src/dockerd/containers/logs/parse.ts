@@ -22,7 +22,8 @@ export function parseLogLine(json: string): LogLine | undefined {
   }
   if (typeof value !== "object" || value === null) return undefined;
   const { log, stream, time, attrs } = value as Readonly<Record<string, unknown>>;
-  if (typeof log !== "string" || typeof time !== "string" || (stream !== "stdout" && stream !== "stderr")) return undefined;
+  if (typeof log !== "string" || typeof time !== "string" || (stream !== "stdout" && stream !== "stderr"))
+    return undefined;
   const timeNs = parseTimeNs(time);
   if (timeNs === undefined) return undefined;
   return { text: log, stream, time, timeNs, attributes: (attrs as Record<string, string> | undefined) ?? {} };

@@ -3,7 +3,7 @@
  * was read. The reader sets the pace: a slow client delays nobody.
  */
 import { watch } from "node:fs";
-import { openAll, openLogFile, type LogFile, type Position, readLines, tailOffset } from "./file.ts";
+import { type LogFile, openAll, openLogFile, type Position, readLines, tailOffset } from "./file.ts";
 import { type LogLine, parseLogLine } from "./parse.ts";
 
 export interface LogWish {
@@ -48,7 +48,8 @@ async function startOf(files: readonly LogFile[], tail: number | undefined): Pro
   for (const file of [...files].reverse()) {
     const isNewest = starts.length === 0;
     if (wanted <= 0 && !isNewest) break;
-    const { offset, lines } = wanted > 0 ? await tailOffset(file, wanted) : { offset: (await file.handle.stat()).size, lines: 0 };
+    const { offset, lines } =
+      wanted > 0 ? await tailOffset(file, wanted) : { offset: (await file.handle.stat()).size, lines: 0 };
     wanted -= lines;
     starts.unshift({ file, position: { offset } });
   }
@@ -128,7 +129,11 @@ class ChangeWatch {
       this.#notify();
     };
     until.then(onEnd, onEnd);
-    this.#stop.push(() => watcher.close(), () => clearInterval(timer), () => signal.removeEventListener("abort", onAbort));
+    this.#stop.push(
+      () => watcher.close(),
+      () => clearInterval(timer),
+      () => signal.removeEventListener("abort", onAbort),
+    );
   }
 
   /** After the next change, or at once when there was one. */

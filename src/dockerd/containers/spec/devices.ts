@@ -1,5 +1,6 @@
 /** Devices of a container: --device mappings, all of the host's for --privileged, and the rules of the device cgroup. Looks at /dev. */
 import { readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { defaultDeviceRules } from "../../../oci/default-spec.ts";
 import { HullError } from "../../../platform/errors.ts";
 import type { DeviceMapping } from "../config.ts";
 import type { ContainerRecord } from "../record.ts";
@@ -22,28 +23,16 @@ export interface DevicePlan {
 
 const denyAll: DeviceRule = { allow: false, access: "rwm" };
 
-/** What every container may use: null, zero, full, tty, random, urandom, console, ptmx and ptys; making nodes is always allowed. */
-const defaultRules: readonly DeviceRule[] = [
-  denyAll,
-  { allow: true, type: "c", access: "m" },
-  { allow: true, type: "b", access: "m" },
-  ...([[1, 3], [1, 5], [1, 7], [1, 8], [1, 9], [5, 0], [5, 1], [5, 2]] as const).map(([major, minor]) => ({
-    allow: true,
-    type: "c",
-    major,
-    minor,
-    access: "rwm",
-  })),
-  { allow: true, type: "c", major: 136, access: "rwm" },
-];
-
 export function devicesOf({ hostConfig }: ContainerRecord): DevicePlan {
   if (hostConfig.Privileged) return { devices: hostDevices(), rules: [{ allow: true, access: "rwm" }] };
-  const mapped = (hostConfig.Devices ?? []).flatMap((mapping) => mappedDevices(mapping).map((device) => ({ device, mapping })));
+  const mapped = (hostConfig.Devices ?? []).flatMap((mapping) =>
+    mappedDevices(mapping).map((device) => ({ device, mapping })),
+  );
   return {
     devices: mapped.map(({ device }) => device),
     rules: [
-      ...defaultRules,
+      denyAll,
+      ...defaultDeviceRules,
       ...mapped.map(({ device, mapping }) => ({
         allow: true,
         type: device.type,
@@ -58,7 +47,8 @@ export function devicesOf({ hostConfig }: ContainerRecord): DevicePlan {
 
 /** "c 1:3 mr", "a *:* rwm". Checked at create. */
 function parseRule(text: string): DeviceRule {
-  const [, type = "a", major = "*", minor = "*", access = "rwm"] = /^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$/.exec(text) ?? [];
+  const [, type = "a", major = "*", minor = "*", access = "rwm"] =
+    /^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$/.exec(text) ?? [];
   return {
     allow: true,
     type,
@@ -74,7 +64,11 @@ function mappedDevices({ PathOnHost: host, PathInContainer: inside }: DeviceMapp
   const stats = look(host);
   const own = deviceOf(target, stats);
   if (own) return [own];
-  if (stats.isDirectory()) return below(realpathSync(host)).map((device) => ({ ...device, path: target + device.path.slice(realpathSync(host).length) }));
+  if (stats.isDirectory())
+    return below(realpathSync(host)).map((device) => ({
+      ...device,
+      path: target + device.path.slice(realpathSync(host).length),
+    }));
   throw failed(host, "not a device node");
 }
 
@@ -88,7 +82,9 @@ function look(path: string): Stats {
 }
 
 const failed = (path: string, reason: string, cause?: unknown): HullError =>
-  new HullError("internal", `error gathering device information while adding custom device "${path}": ${reason}`, { cause });
+  new HullError("internal", `error gathering device information while adding custom device "${path}": ${reason}`, {
+    cause,
+  });
 
 function deviceOf(path: string, stats: Stats): Device | undefined {
   if (!stats.isCharacterDevice() && !stats.isBlockDevice()) return undefined;

@@ -1,4 +1,5 @@
 /** The mounts of the specification: the kernel's file systems, the engine's three files, and what was asked for. Pure. */
+import { defaultMounts } from "../../../oci/default-spec.ts";
 import { containerOf } from "../create/verify-modes.ts";
 import type { ContainerMount, ContainerRecord } from "../record.ts";
 import { isActive } from "../state.ts";
@@ -29,18 +30,17 @@ export function mountsOf(record: ContainerRecord, facts: MountFacts): SpecMount[
 
 const depth = ({ destination }: SpecMount): number => destination.split("/").filter((part) => part !== "").length;
 
+/** Privileged containers may write /sys and their cgroups; with the host's ipc namespace its queues are seen. */
 function kernelMounts({ hostConfig }: ContainerRecord): SpecMount[] {
-  const access = hostConfig.Privileged ? "rw" : "ro";
-  return [
-    { destination: "/proc", type: "proc", source: "proc", options: secure },
-    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-    { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
-    { destination: "/sys", type: "sysfs", source: "sysfs", options: [...secure, access] },
-    { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [access, ...secure] },
-    hostConfig.IpcMode === "host"
-      ? { destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue", options: ["rbind", ...secure] }
-      : { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: secure },
-  ];
+  const writable = (options: readonly string[]) => options.map((option) => (option === "ro" ? "rw" : option));
+  return defaultMounts
+    .filter(({ destination }) => destination !== "/dev/shm")
+    .map((mount) => (hostConfig.Privileged ? { ...mount, options: writable(mount.options) } : mount))
+    .map((mount) =>
+      mount.type === "mqueue" && hostConfig.IpcMode === "host"
+        ? { destination: mount.destination, type: "bind", source: mount.destination, options: ["rbind", ...secure] }
+        : mount,
+    );
 }
 
 /** /dev/shm belongs to the ipc namespace: joined with it, absent without. */
@@ -52,9 +52,18 @@ function sharedMemory({ hostConfig }: ContainerRecord, facts: MountFacts): SpecM
   const joined = containerOf(mode);
   if (joined !== undefined) {
     const { state } = facts.lookUp(joined);
-    return [{ destination, type: "bind", source: `/proc/${isActive(state) ? state.pid : 0}/root/dev/shm`, options: ["rbind", ...secure] }];
+    return [
+      {
+        destination,
+        type: "bind",
+        source: `/proc/${isActive(state) ? state.pid : 0}/root/dev/shm`,
+        options: ["rbind", ...secure],
+      },
+    ];
   }
-  return [{ destination, type: "tmpfs", source: "shm", options: [...secure, "mode=1777", `size=${hostConfig.ShmSize}`] }];
+  return [
+    { destination, type: "tmpfs", source: "shm", options: [...secure, "mode=1777", `size=${hostConfig.ShmSize}`] },
+  ];
 }
 
 /** resolv.conf, hostname and hosts; those of the container whose network is joined. */
@@ -73,7 +82,9 @@ function engineFiles(record: ContainerRecord, facts: MountFacts): SpecMount[] {
 }
 
 function wantedMounts(record: ContainerRecord): SpecMount[] {
-  const temporary = Object.entries(record.hostConfig.Tmpfs ?? {}).map(([destination, options]) => tmpfs(destination, options));
+  const temporary = Object.entries(record.hostConfig.Tmpfs ?? {}).map(([destination, options]) =>
+    tmpfs(destination, options),
+  );
   return [...temporary, ...record.mounts.map(mountOf)];
 }
 

@@ -36,7 +36,9 @@ function networkOf(record: ContainerRecord, facts: NamespaceFacts): Namespace[] 
   const joined = containerOf(mode);
   if (joined === undefined) return [{ type: "network", path: netnsPath(facts.execRoot, record.id) }];
   const other = facts.lookUp(joined);
-  return other.hostConfig.NetworkMode === "host" ? [] : [{ type: "network", path: netnsPath(facts.execRoot, other.id) }];
+  return other.hostConfig.NetworkMode === "host"
+    ? []
+    : [{ type: "network", path: netnsPath(facts.execRoot, other.id) }];
 }
 
 function sharedOf(type: "pid" | "ipc", mode: string, facts: NamespaceFacts): Namespace[] {
@@ -50,7 +52,10 @@ function sharedOf(type: "pid" | "ipc", mode: string, facts: NamespaceFacts): Nam
 function pidOf(reference: string, type: string, facts: NamespaceFacts): number {
   const other = facts.lookUp(reference);
   if (type === "ipc" && !["shareable", "host", "private"].includes(other.hostConfig.IpcMode))
-    throw new HullError("invalid-argument", `cannot join IPC namespace of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
+    throw new HullError(
+      "invalid-argument",
+      `cannot join IPC namespace of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+    );
   return isActive(other.state) ? other.state.pid : 0;
 }
 

@@ -1,7 +1,7 @@
 /** The process part of the specification: arguments, environment, limits. Pure. */
+import { defaultPath } from "../../../oci/default-spec.ts";
 import type { ContainerRecord } from "../record.ts";
 
-const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 export const INIT_PATH = "/sbin/docker-init";
 
 export function argumentsOf(record: ContainerRecord): string[] {
@@ -16,7 +16,7 @@ export const hasInit = ({ hostConfig }: ContainerRecord): boolean =>
 /** Docker's own variables, then the container's; a name without "=" removes. */
 export function environmentOf({ config }: ContainerRecord, extra: readonly string[] = []): string[] {
   const merged = new Map<string, string>();
-  const own = [DEFAULT_PATH, `HOSTNAME=${config.Hostname}`, ...(config.Tty ? ["TERM=xterm"] : [])];
+  const own = [defaultPath, `HOSTNAME=${config.Hostname}`, ...(config.Tty ? ["TERM=xterm"] : [])];
   for (const variable of [...own, ...config.Env, ...extra]) {
     const name = variable.split("=", 1)[0]!;
     if (variable.includes("=")) merged.set(name, variable);
@@ -34,7 +34,10 @@ interface NamedLimit {
 const MAX_LIMIT = 2 ** 64;
 
 /** The engine's defaults under the container's own; -1 is unlimited. */
-export function rlimitsOf({ hostConfig }: ContainerRecord, defaults: readonly NamedLimit[]): { type: string; soft: number; hard: number }[] {
+export function rlimitsOf(
+  { hostConfig }: ContainerRecord,
+  defaults: readonly NamedLimit[],
+): { type: string; soft: number; hard: number }[] {
   const own = (hostConfig.Ulimits ?? []).map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard }));
   const names = new Set(own.map(({ name }) => name));
   const value = (limit: number): number => (limit < 0 ? MAX_LIMIT : limit);

@@ -37,7 +37,10 @@ export function resourcesOf(r: Resources): object {
     ...(r.PidsLimit !== null && { pids: { limit: r.PidsLimit } }),
     ...withoutEmpty("blockIO", {
       ...(r.BlkioWeight > 0 && { weight: r.BlkioWeight }),
-      ...listed("weightDevice", r.BlkioWeightDevice.map(({ Path, Weight }) => ({ ...numbersOf(Path), weight: Weight }))),
+      ...listed(
+        "weightDevice",
+        r.BlkioWeightDevice.map(({ Path, Weight }) => ({ ...numbersOf(Path), weight: Weight })),
+      ),
       ...listed("throttleReadBpsDevice", r.BlkioDeviceReadBps.map(throttle)),
       ...listed("throttleWriteBpsDevice", r.BlkioDeviceWriteBps.map(throttle)),
       ...listed("throttleReadIOPSDevice", r.BlkioDeviceReadIOps.map(throttle)),
@@ -61,5 +64,6 @@ function numbersOf(path: string): { major: number; minor: number } {
 }
 
 /** makedev(3) as glibc packs it. */
-export const majorOf = (rdev: number): number => Number(((BigInt(rdev) >> 8n) & 0xfffn) | ((BigInt(rdev) >> 32n) & ~0xfffn));
+export const majorOf = (rdev: number): number =>
+  Number(((BigInt(rdev) >> 8n) & 0xfffn) | ((BigInt(rdev) >> 32n) & ~0xfffn));
 export const minorOf = (rdev: number): number => Number((BigInt(rdev) & 0xffn) | ((BigInt(rdev) >> 12n) & ~0xffn));

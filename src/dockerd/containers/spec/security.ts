@@ -19,7 +19,12 @@ export interface SecurityOptions {
 
 /** Throws invalid-argument in Docker's words. */
 export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
-  let parsed: SecurityOptions = { seccomp: { kind: "default" }, apparmor: "", noNewPrivileges: undefined, systemPathsUnconfined: false };
+  let parsed: SecurityOptions = {
+    seccomp: { kind: "default" },
+    apparmor: "",
+    noNewPrivileges: undefined,
+    systemPathsUnconfined: false,
+  };
   for (const option of options) parsed = { ...parsed, ...parseOption(option) };
   return parsed;
 }
@@ -56,7 +61,11 @@ function seccompOf(value: string): SeccompChoice {
   try {
     JSON.parse(value);
   } catch (error) {
-    throw new HullError("invalid-argument", `Decoding seccomp profile failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new HullError(
+      "invalid-argument",
+      `Decoding seccomp profile failed: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   return { kind: "profile", json: value };
 }

@@ -3,6 +3,7 @@
  * besides the record: device nodes, and the processes of containers it joins.
  */
 import { existsSync } from "node:fs";
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/default-spec.ts";
 import type { ContainerDeps } from "../deps.ts";
 import type { ContainerRecord } from "../record.ts";
 import { capabilitiesOf } from "./capabilities.ts";
@@ -11,29 +12,14 @@ import { mountsOf } from "./mounts.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { argumentsOf, environmentOf, rlimitsOf } from "./process.ts";
 import { resourcesOf } from "./resources.ts";
-import { parseSecurityOptions, type SecurityOptions } from "./security.ts";
 import { seccompOf } from "./seccomp.ts";
+import { parseSecurityOptions, type SecurityOptions } from "./security.ts";
 
 const CGROUP_PARENT = "/hull";
 
-const maskedPaths = [
-  "/proc/asound",
-  "/proc/acpi",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/sys/firmware",
-  "/sys/devices/virtual/powercap",
-];
-const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /** Without a cgroup namespace of its own on v1 hosts, as Docker. */
-export const defaultCgroupns = (): "private" | "host" => (existsSync("/sys/fs/cgroup/cgroup.controllers") ? "private" : "host");
+export const defaultCgroupns = (): "private" | "host" =>
+  existsSync("/sys/fs/cgroup/cgroup.controllers") ? "private" : "host";
 
 export const specFacts = (deps: ContainerDeps) => ({
   execRoot: deps.config.execRoot,
@@ -99,9 +85,7 @@ export const userOf = (user: string, groups: readonly string[] | null): object =
 /** Only root has what it may have; others start with none in effect (the runtime's change of user drops them) and bounded by the same set. */
 export function capabilitySets(names: readonly string[], user: string): object {
   const isRoot = user === "" || /^(root|0)(:|$)/.test(user);
-  return isRoot
-    ? { bounding: names, effective: names, permitted: names }
-    : { bounding: names };
+  return isRoot ? { bounding: names, effective: names, permitted: names } : { bounding: names };
 }
 
 interface LinuxParts extends Narrowing {
@@ -120,8 +104,8 @@ function linuxOf(record: ContainerRecord, { security, namespaces, capabilities }
     ...(devices.length > 0 && { devices }),
     ...(Object.keys(sysctlsOf(record)).length > 0 && { sysctl: sysctlsOf(record) }),
     ...(seccomp && { seccomp }),
-    maskedPaths: open ? [] : (host.MaskedPaths ?? maskedPaths),
-    readonlyPaths: open ? [] : (host.ReadonlyPaths ?? readonlyPaths),
+    maskedPaths: open ? [] : (host.MaskedPaths ?? defaultMaskedPaths),
+    readonlyPaths: open ? [] : (host.ReadonlyPaths ?? defaultReadonlyPaths),
   };
 }
 
@@ -129,7 +113,8 @@ function linuxOf(record: ContainerRecord, { security, namespaces, capabilities }
 function sysctlsOf({ hostConfig: host }: ContainerRecord): Record<string, string> {
   const ownNetwork = host.NetworkMode !== "host" && !host.NetworkMode.startsWith("container:");
   return {
-    ...(ownNetwork && !host.Privileged && { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" }),
+    ...(ownNetwork &&
+      !host.Privileged && { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" }),
     ...host.Sysctls,
   };
 }

@@ -1,0 +1,181 @@
+/** Exits, restart policies and the agreement of records with what runs: what happens to containers without anybody asking. */
+import { messageOf } from "../../../platform/errors.ts";
+import { timeNow } from "../../time.ts";
+import type { Container } from "../container.ts";
+import type { ContainerDeps } from "../deps.ts";
+import { type Decision, reconcile } from "../reconcile.ts";
+import { isActive } from "../state.ts";
+import { observed } from "../tasks.ts";
+import { containerExited, type ExitActions, type ProcessEnd } from "./exit.ts";
+import { removeStopped } from "./remove.ts";
+import { startsWithEngine } from "./restart-policy.ts";
+import { startContainer } from "./start.ts";
+
+export interface EndListener {
+  /** Its process has ended: its execs too. */
+  containerEnded(container: Container): void;
+}
+
+export class Supervisor implements ExitActions {
+  #firstLook = true;
+
+  constructor(
+    private readonly deps: ContainerDeps,
+    private readonly execs: EndListener,
+  ) {}
+
+  exited(id: string, end: ProcessEnd & { readonly pid: number }): void {
+    const container = this.deps.registry.byId(id);
+    if (!container) return;
+    this.#queued(container, "record the end", async () => {
+      const { state } = container;
+      if (!isActive(state) || state.pid !== end.pid) return; // Of an earlier run, or told twice.
+      const oomKilled = end.oomKilled || (await this.#wasOutOfMemory(container));
+      await this.#end(container, { ...end, oomKilled });
+    });
+  }
+
+  outOfMemory(id: string): void {
+    const container = this.deps.registry.byId(id);
+    if (!container || !isActive(container.state)) return;
+    this.deps.events.container(container.record, "oom");
+    this.#queued(container, "record a lack of memory", () => container.move({ kind: "outOfMemory" }));
+  }
+
+  scheduleRestart(container: Container, delayMs: number): void {
+    const timer = setTimeout(() => {
+      container.restartTimer = undefined;
+      this.#queued(container, "restart by policy", () => this.#restart(container));
+    }, delayMs);
+    container.restartTimer = {
+      cancel: () => {
+        clearTimeout(timer);
+        container.restartTimer = undefined;
+      },
+    };
+  }
+
+  remove(container: Container): void {
+    this.#queued(container, "remove after its end", () => removeStopped(this.deps, container, true));
+  }
+
+  /** Looks at every task there is and every record; see reconcile.ts. The first time also starts what starts with the engine. */
+  async resync(): Promise<void> {
+    const tasks = await this.deps.tasks.list();
+    const isFirst = this.#firstLook;
+    this.#firstLook = false;
+    const work = this.deps.registry.list().map((container) =>
+      container.queue.run(async () => {
+        // What was done in the queue meanwhile is newer than the list.
+        const task = container.queue.size > 1 ? await this.deps.tasks.info(container.id) : tasks.get(container.id);
+        await this.#agree(container, reconcile(container.state, observed(task)));
+        if (isFirst) this.#startWithEngine(container);
+      }),
+    );
+    const results = await Promise.allSettled(work);
+    for (const result of results)
+      if (result.status === "rejected") this.deps.log.warn(`adopt a container: ${messageOf(result.reason)}`);
+    if (isFirst) await this.#retainSandboxes();
+  }
+
+  async #agree(container: Container, decision: Decision): Promise<void> {
+    switch (decision.kind) {
+      case "leave":
+        return;
+      case "adopt":
+        return this.#adopt(container, decision);
+      case "exited":
+        await this.#end(container, {
+          exitCode: decision.exitCode,
+          at: decision.exitedAt ?? timeNow(),
+          oomKilled: decision.oomKilled,
+        });
+        return;
+      case "discardTask":
+        await this.deps.tasks.kill(container.id, 9).catch(() => undefined); // It may have ended already.
+        await this.deps.tasks.remove(container.id, false);
+        return;
+      case "restart":
+        if (!container.restartTimer) this.scheduleRestart(container, container.restartDelayMs || 100);
+        return;
+      case "finishRemoval":
+        return removeStopped(this.deps, container, container.record.hostConfig.AutoRemove);
+    }
+  }
+
+  async #adopt(container: Container, decision: Extract<Decision, { kind: "adopt" }>): Promise<void> {
+    const { state } = container;
+    if (decision.isNew) {
+      container.show({
+        state: {
+          ...state,
+          kind: decision.paused ? "paused" : "running",
+          pid: decision.pid,
+          startedAt: decision.startedAt,
+          error: "",
+          exitCode: 0,
+        },
+      });
+      await container.update({ startedBefore: true });
+    } else if (decision.paused !== (state.kind === "paused"))
+      await container.move({ kind: decision.paused ? "paused" : "resumed" });
+    await this.#refreshSandbox(container);
+    this.deps.health.start(container);
+  }
+
+  async #refreshSandbox(container: Container): Promise<void> {
+    try {
+      const sandbox = await this.deps.sandboxes.inspect(container.record);
+      container.show({
+        sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints },
+      });
+    } catch (error) {
+      this.deps.log.warn(`ask for the network of ${container.record.name}: ${messageOf(error)}`, {
+        container: container.id,
+      });
+    }
+  }
+
+  async #end(container: Container, end: ProcessEnd): Promise<void> {
+    await containerExited(this.deps, container, end, this);
+    this.execs.containerEnded(container);
+  }
+
+  async #wasOutOfMemory(container: Container): Promise<boolean> {
+    if (container.state.oomKilled) return true;
+    if (container.record.hostConfig.Memory === 0) return false;
+    const info = await this.deps.tasks.info(container.id).catch(() => undefined); // Then only the event counts.
+    return info?.exit?.oomKilled ?? false;
+  }
+
+  async #restart(container: Container): Promise<void> {
+    if (container.state.kind !== "restarting") return;
+    await startContainer(this.deps, container, { parent: undefined, byPolicy: true });
+  }
+
+  #startWithEngine(container: Container): void {
+    const { state, hostConfig, manuallyStopped, startedBefore } = container.record;
+    if (state.kind !== "exited" || !startedBefore) return;
+    if (!startsWithEngine(hostConfig.RestartPolicy, { exitCode: state.exitCode, manuallyStopped })) return;
+    this.#queued(container, "start with the engine", async () => {
+      if (container.state.kind === "exited")
+        await startContainer(this.deps, container, { parent: undefined, byPolicy: false });
+    });
+  }
+
+  /** What netd still holds for containers that are gone. */
+  async #retainSandboxes(): Promise<void> {
+    const records = this.deps.registry.list().map((container) => container.record);
+    const running = records.filter(({ state }) => isActive(state) || state.kind === "restarting").map(({ id }) => id);
+    await this.deps.sandboxes.retain(
+      running,
+      records.map(({ id }) => id),
+    );
+  }
+
+  #queued(container: Container, what: string, work: () => Promise<void>): void {
+    container.queue.run(work).catch((error: unknown) => {
+      this.deps.log.warn(`${what}: ${messageOf(error)}`, { container: container.id });
+    });
+  }
+}

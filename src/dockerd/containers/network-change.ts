@@ -1,0 +1,86 @@
+/** Attaching a container to a network and taking it off, while it runs or not. */
+import { HullError } from "../../platform/errors.ts";
+import type { NetworkChange } from "./api.ts";
+import type { Container } from "./container.ts";
+import { endpointOf } from "./create/settings.ts";
+import { containerOf } from "./create/verify-modes.ts";
+import type { ContainerDeps } from "./deps.ts";
+import { writeNetworkFiles } from "./files.ts";
+import type { Sandbox } from "./sandboxes.ts";
+import { isActive } from "./state.ts";
+
+export async function connectNetwork(deps: ContainerDeps, change: NetworkChange): Promise<void> {
+  const container = deps.registry.get(change.container);
+  const network = deps.networks.get(change.network);
+  await container.queue.run(async () => {
+    const { record } = container;
+    refuse(container, network.name);
+    if (record.endpoints[network.name] && isActive(record.state))
+      throw new HullError(
+        "permission-denied",
+        `endpoint with name ${record.name} already exists in network ${network.name}`,
+      );
+    const settings = change.settings ?? endpointOf(undefined);
+    const endpoints = { ...record.endpoints, [network.name]: settings };
+    if (!isActive(record.state)) {
+      await container.update({ endpoints });
+      return;
+    }
+    const sandbox = await deps.sandboxes.attach(record, network.name, settings);
+    await container.update({ endpoints });
+    await apply(container, sandbox);
+    deps.events.network(container.record, "connect", { id: network.id, name: network.name, type: network.driver });
+  });
+}
+
+export async function disconnectNetwork(deps: ContainerDeps, change: NetworkChange): Promise<void> {
+  const network = deps.networks.get(change.network);
+  const container = deps.registry.find(change.container);
+  if (!container) throw new HullError("not-found", `No such container: ${change.container}`);
+  await container.queue.run(async () => {
+    const { record } = container;
+    if (!record.endpoints[network.name]) {
+      if (change.force) return;
+      throw new HullError("permission-denied", `container ${record.id} is not connected to network ${network.name}`);
+    }
+    if (network.name === "host") throw new HullError("conflict", "container cannot be disconnected from host network");
+    const { [network.name]: _gone, ...endpoints } = record.endpoints;
+    if (!isActive(record.state)) {
+      await container.update({ endpoints });
+      return;
+    }
+    const sandbox = await deps.sandboxes.detach(record, network.name);
+    await container.update({ endpoints });
+    await apply(container, sandbox);
+    deps.events.network(container.record, "disconnect", { id: network.id, name: network.name, type: network.driver });
+  });
+}
+
+function refuse({ record }: Container, network: string): void {
+  const { NetworkMode } = record.hostConfig;
+  if (record.state.kind === "removing" || record.state.kind === "dead")
+    throw new HullError(
+      "conflict",
+      `Container ${record.id} is marked for removal and cannot be connected or disconnected to the network`,
+    );
+  if (containerOf(NetworkMode) !== undefined)
+    throw new HullError(
+      "conflict",
+      "container sharing network namespace with another container or host cannot be connected to any other network",
+    );
+  if (NetworkMode === "host")
+    throw new HullError("conflict", "container cannot be connected to host network while it shares the host's");
+  if (network === "host") throw new HullError("conflict", "container cannot be connected to host network");
+  if (network === "none" || NetworkMode === "none")
+    throw new HullError(
+      "conflict",
+      "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+    );
+}
+
+async function apply(container: Container, sandbox: Sandbox): Promise<void> {
+  await container.update({
+    sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints },
+  });
+  await writeNetworkFiles(container.record, sandbox);
+}
