@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include "child.h"
 #include "inroot.h"
 #include "plan.h"
+#include "procfs.h"
 #include "stage.h"
 #include "system.h"
 
@@ -63,26 +64,24 @@ int op_console(struct run *run, const struct record *r) {
 
 /* -- directory ---------------------------------------------------------------------------------------------------- */
 
-/* A directory outside the root has no name in it: getcwd tells (CVE-2024-21626). */
-static int inside_root(void) {
-  char path[PATH_MAX];
-  long n = syscall(SYS_getcwd, path, sizeof path);
-  return n < 0 ? -errno : path[0] == '/' ? 0 : -ENOENT;
+/* A leaked descriptor may lead outside (CVE-2024-21626): the kernel's own answer tells. */
+static int check_inside(struct run *run, const char *path) {
+  char now[PATH_MAX];
+  if (syscall(SYS_getcwd, now, sizeof now) < 0) return -errno;
+  return *now == '/' ? 0 : run_fail(run, -EPERM, "current working directory %s is outside of the container's root", path);
 }
 
 int op_cwd(struct run *run, const struct record *r) {
-  const char *path = r->b[0].length ? r->b[0].bytes : "/";
-  if (chdir(path) == 0) {
-    int error = inside_root();
-    return error ? run_fail(run, error, "the working directory %s is outside the container's root", path) : 0;
+  const char *path = r->b[0].bytes;
+  if (r->i[0]) {
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = root < 0 ? -errno : inroot_make(root, path, INROOT_DIRECTORY, 0755);
+    if (root >= 0) close(root);
+    if (fd < 0) return run_fail(run, fd, "mkdir %s", path);
+    close(fd);
   }
-  if (errno != ENOENT || !r->i[0]) return -errno;
-  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  int fd = root < 0 ? -errno : inroot_make(root, path, INROOT_DIRECTORY, 0755);
-  int error = fd < 0 ? fd : fchdir(fd) ? -errno : inside_root();
-  if (fd >= 0) close(fd);
-  if (root >= 0) close(root);
-  return error;
+  if (chdir(path)) return run_fail(run, -errno, "chdir to cwd (\"%s\") set in config.json failed", path);
+  return check_inside(run, path);
 }
 
 int op_close_range(struct run *run, const struct record *r) {
@@ -130,12 +129,21 @@ static int search(struct run *run, const char *name, const char *path) {
   return worst;
 }
 
+/* The words are those of Go's os/exec, which Docker's clients know. */
+static int not_found(struct run *run, const char *name, int error) {
+  bool path = strchr(name, '/') != NULL;
+  if (error == -EISDIR) return run_fail(run, -EACCES, "exec: \"%s\": is a directory", name);
+  if (error == -EACCES) return run_fail(run, error, "exec: \"%s\": permission denied", name);
+  if (error == -ENOENT && !path) return run_fail(run, error, "exec: \"%s\": executable file not found in $PATH", name);
+  if (error == -ENOENT) return run_fail(run, error, "exec: \"%s\": stat %s: no such file or directory", name, name);
+  return run_fail(run, error, "exec: \"%s\"", name);
+}
+
 int op_look_path(struct run *run, const struct record *r) {
   const char *name = r->b[0].bytes, *path = variable(r->b[1], "PATH");
-  if (!*name) return -ENOENT;
-  if (!strchr(name, '/')) return search(run, name, path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-  int error = may_execute(name);
-  return error ? error : keep_program(run, name);
+  int error = !*name ? -ENOENT : strchr(name, '/') ? may_execute(name) : search(run, name, path ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  if (error == 0 && strchr(name, '/')) error = keep_program(run, name);
+  return error ? not_found(run, name, error) : 0;
 }
 
 int op_wait_start(struct run *run, const struct record *r) {
@@ -145,45 +153,27 @@ int op_wait_start(struct run *run, const struct record *r) {
   return error ? error : stage_await_start(run);
 }
 
-/* runc's way: whoever starts the container opens the FIFO for reading. The slot holds it as O_PATH. */
+/* runc's way: whoever starts the container opens the FIFO for reading. Its name is gone with the old root, its descriptor is not. */
 int op_wait_fifo(struct run *run, const struct record *r) {
-  int path_fd = slot_fd(run, r->i[0]);
-  if (path_fd < 0) return path_fd;
+  int slot = slot_fd(run, r->i[0]);
+  if (slot < 0) return slot;
   int error = stage_tell_ready(run);
   if (error) return error;
-  char name[64];
-  snprintf(name, sizeof name, "/proc/self/fd/%d", path_fd);
-  int fd = open(name, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return -errno;
+  int fd = procfs_reopen(run, slot, O_WRONLY);
+  if (fd < 0) return fd;
   error = write(fd, "0", 1) == 1 ? 0 : -errno;
   close(fd);
   return error;
 }
 
-enum { MOST_WORDS = 64 * 1024 };
-
-static char **vector(struct blob list, const char *extra) {
-  size_t n = list_count(list);
-  if (n > MOST_WORDS) return NULL;
-  char **words = calloc(n + 2, sizeof *words);
-  if (!words) return NULL;
-  size_t at = 0;
-  for (const char *s = list_next(list, NULL); s; s = list_next(list, s)) words[at++] = (char *)(uintptr_t)s;
-  if (extra) words[at++] = (char *)(uintptr_t)extra;
-  return words;
-}
-
 int op_execve(struct run *run, const struct record *r) {
-  bool needs_home = run->home[0] && !variable(r->b[1], "HOME");
-  char **argv = vector(r->b[0], NULL), **envp = vector(r->b[1], needs_home ? run->home : NULL);
+  char **argv = list_vector(r->b[0]), **envp = list_vector(r->b[1]);
   if (!argv || !envp) return -ENOMEM;
   if (!argv[0]) return -EINVAL;
-  for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  if (*run->home && !variable(r->b[1], "HOME")) envp[list_count(r->b[1])] = run->home;
+  child_default_signals();
   execve(run->program ? run->program : argv[0], argv, envp);
-  int error = -errno;
+  int error = run_fail(run, -errno, "exec %s", run->program ? run->program : argv[0]);
   free(argv);
   free(envp);
   return error;

@@ -6,13 +6,14 @@
 #include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include "command.h"
 #include "plan.h"
 #include "procfs.h"
 #include "system.h"
@@ -35,10 +36,13 @@ int op_sysctl(struct run *run, const struct record *r) {
 }
 
 int op_lsm_label(struct run *run, const struct record *r) {
-  char path[64];
-  snprintf(path, sizeof path, "thread-self/attr/%.20s/exec", r->b[0].bytes);
-  int error = procfs_write(run, path, r->b[1]);
-  return error == -ENOENT ? procfs_write(run, "thread-self/attr/exec", r->b[1]) : error;
+  if (strcmp(r->b[0].bytes, "apparmor") != 0) return procfs_write(run, "thread-self/attr/exec", r->b[1]);
+  char text[512];
+  int length = snprintf(text, sizeof text, "exec %s", r->b[1].bytes);
+  if (length >= (int)sizeof text) return -ENAMETOOLONG;
+  struct blob value = {text, (uint32_t)length};
+  int error = procfs_write(run, "thread-self/attr/apparmor/exec", value);
+  return error == -ENOENT ? procfs_write(run, "thread-self/attr/exec", value) : error; /* before 5.8 */
 }
 
 /* Without CAP_SYS_RESOURCE the hard limit can't rise: with `degrade` the process gets what there is. */
@@ -58,10 +62,20 @@ int op_oom_score_adj(struct run *run, const struct record *r) {
   return procfs_write(run, "self/oom_score_adj", (struct blob){text, (uint32_t)length});
 }
 
+/* The kernel's default for a joined keyring (possessor all, user view, read and link) and the user's search, as after a change of user. */
+enum { KEYRING_PERMISSIONS = 0x3f1b0000 };
+
 int op_keyring(struct run *run, const struct record *r) {
   (void)run;
   long id = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, r->b[0].bytes, 0, 0, 0);
-  return id >= 0 || errno == ENOSYS || errno == EPERM || errno == EDQUOT ? 0 : -errno;
+  if (id >= 0 && syscall(SYS_keyctl, KEYCTL_SETPERM, id, KEYRING_PERMISSIONS, 0, 0) == 0) return 0;
+  switch (errno) {
+    case ENOSYS: /* a kernel without keys */
+    case EPERM:  /* a host that is a container itself denies keyctl */
+    case EDQUOT: /* the user's quota of keys: the session keyring of before is shared then, as with runc */
+      return 0;
+    default: return -errno;
+  }
 }
 
 int op_prctl(struct run *run, const struct record *r) {
@@ -126,15 +140,34 @@ int op_capabilities(struct run *run, const struct record *r) {
 
 /* -- seccomp ------------------------------------------------------------------------------------------------------ */
 
+static int send_listener(struct run *run, int listener, struct blob metadata) {
+  struct blob state;
+  char *owned, control[CMSG_SPACE(sizeof(int))] = {0};
+  int error = text_with_pid(metadata, run->host_pid, &state, &owned);
+  if (error) return error;
+  struct iovec part = {(void *)(uintptr_t)state.bytes, state.length};
+  struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+  *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+  memcpy(CMSG_DATA(c), &listener, sizeof listener);
+  error = sendmsg(run->listener, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+  free(owned);
+  close(run->listener);
+  run->listener = -1;
+  return error;
+}
+
 int op_seccomp(struct run *run, const struct record *r) {
-  if (r->b[0].length == 0 || r->b[0].length % sizeof(struct sock_filter) || r->b[0].length / sizeof(struct sock_filter) > BPF_MAXINSNS) return -EINVAL;
-  if (r->b[1].length) return run_fail(run, -EOPNOTSUPP, "seccomp notify listeners need a supervisor that this keel lacks");
-  struct sock_filter *aligned = malloc(r->b[0].length);
-  if (!aligned) return -ENOMEM;
-  memcpy(aligned, r->b[0].bytes, r->b[0].length);
-  struct sock_fprog program = {.len = (unsigned short)(r->b[0].length / sizeof *aligned), .filter = aligned};
-  int error = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)r->i[0], &program) ? -errno : 0;
-  free(aligned);
+  size_t count = r->b[0].length / sizeof(struct sock_filter);
+  if (count == 0 || count > BPF_MAXINSNS || r->b[0].length % sizeof(struct sock_filter)) return -EINVAL;
+  struct sock_fprog program = {(unsigned short)count, (struct sock_filter *)(uintptr_t)r->b[0].bytes};
+  unsigned long flags = r->i[0];
+  if (run->listener >= 0) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+  if (listener < 0) return -errno;
+  if (run->listener < 0) return 0;
+  int error = send_listener(run, (int)listener, r->b[2]);
+  close((int)listener);
   return error;
 }
 

@@ -9,6 +9,7 @@
 #include "inroot.h"
 #include "plan.h"
 #include "system.h"
+#include "tree.h"
 
 int op_mkdir_in(struct run *run, const struct record *r) {
   int root = slot_fd(run, r->i[0]);
@@ -61,6 +62,19 @@ int op_write_file_in(struct run *run, const struct record *r) {
   if (error == 0 && write(fd, r->b[1].bytes, r->b[1].length) != (ssize_t)r->b[1].length) error = errno ? -errno : -EIO;
   if (fd >= 0) close(fd);
   close(parent);
+  return error;
+}
+
+/* tmpcopyup: what the image has there, into the file system that is to cover it. */
+int op_copy_up(struct run *run, const struct record *r) {
+  int to = slot_fd(run, r->i[0]), root = slot_fd(run, r->i[1]);
+  if (to < 0 || root < 0) return -EBADF;
+  int from = sys_openat2(root, r->b[0].bytes, O_RDONLY | O_DIRECTORY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  if (from < 0) return errno == ENOENT ? 0 : -errno;
+  int into = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = into < 0 ? -errno : tree_copy(from, into, run->text, sizeof run->text);
+  if (into >= 0) close(into);
+  close(from);
   return error;
 }
 

@@ -7,3 +7,5 @@
 
 /* Writes a file below the private procfs. 0 or -errno. */
 int procfs_write(struct run *run, const char *path, struct blob value);
+/* Opens again what an O_PATH descriptor of ours names; descriptor or -errno. */
+int procfs_reopen(struct run *run, int fd, int flags);
