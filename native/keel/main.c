@@ -12,6 +12,7 @@
 #include "init.h"
 #include "keep.h"
 #include "ports.h"
+#include "reaper.h"
 #include "serve.h"
 #include "system.h"
 #include "title.h"
@@ -72,6 +73,7 @@ static const struct role *find_role(const char *name) {
 }
 
 int main(int argc, char **argv) {
+  if (reaper_is_called(argv[0])) return reaper_main(argc, argv);
   const struct role *role = argc >= 2 ? find_role(argv[1]) : NULL;
   if (!role) {
     dprintf(2, "usage: keel serve|init|exec|keep|ports|apply|archive|stat ...\nkeel executes kernel operations for hulld and its relatives; people use `hull`.\n");
