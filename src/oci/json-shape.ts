@@ -1,91 +1,142 @@
 /**
- * Checks of untrusted JSON: each shape takes a value and the JSON pointer where it stands, and returns it typed or throws
- * invalid-argument naming the place. Unknown fields are left out; null counts as absent.
+ * Shapes of untrusted JSON: one definition is both the check and the type. A reader gets a node and answers the checked value
+ * or throws `invalid-argument` naming the place as a JSON pointer (RFC 6901). `null` counts as absent; unknown properties are ignored.
  */
 import { HullError } from "../platform/errors.ts";
 
-export type Shape<T> = (value: unknown, at: Place) => T;
-
-export interface Place {
-  /** "config.json". */
+/** A value with its place in the document ("" is the whole). `document` names the file in messages. */
+export interface Node {
+  readonly value: unknown;
+  readonly at: string;
   readonly document: string;
-  /** "/process/args/0". */
-  readonly pointer: string;
 }
 
-export const below = (at: Place, key: string | number): Place => ({ ...at, pointer: `${at.pointer}/${key}` });
+export type Reader<T> = (node: Node) => T;
+export type Read<R> = R extends Reader<infer T> ? T : never;
 
-export const wrong = (at: Place, expected: string): HullError =>
-  new HullError("invalid-argument", `${at.document} ${at.pointer || "/"}: expected ${expected}`);
+/** A refusal of what stands at a node. */
+export function refuse(node: Node, problem: string): HullError {
+  return new HullError("invalid-argument", `${node.document} ${node.at || "/"}: ${problem}`, {
+    facts: { pointer: node.at },
+  });
+}
 
-export const text: Shape<string> = (value, at) => {
-  if (typeof value !== "string") throw wrong(at, "a string");
-  if (value.includes("\0")) throw wrong(at, "a string without NUL");
+const escaped = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");
+
+export const child = (node: Node, key: string | number): Node => ({
+  value: (node.value as Record<string, unknown>)[key],
+  at: `${node.at}/${escaped(String(key))}`,
+  document: node.document,
+});
+
+export const isAbsent = (node: Node): boolean => node.value === undefined || node.value === null;
+
+/** A string without NUL, which no system call could take. */
+export const text: Reader<string> = (node) => {
+  if (typeof node.value !== "string") throw refuse(node, "is not a string");
+  if (node.value.includes("\0")) throw refuse(node, "contains a NUL character");
+  return node.value;
+};
+
+export const filledText: Reader<string> = (node) => {
+  const value = text(node);
+  if (value === "") throw refuse(node, "is empty");
   return value;
 };
 
-export const flag: Shape<boolean> = (value, at) => {
-  if (typeof value !== "boolean") throw wrong(at, "true or false");
-  return value;
+export const flag: Reader<boolean> = (node) => {
+  if (typeof node.value !== "boolean") throw refuse(node, "is not true or false");
+  return node.value;
 };
 
-export const integer: Shape<number> = (value, at) => {
-  if (typeof value !== "number" || !Number.isInteger(value)) throw wrong(at, "an integer");
-  return value;
+/** A whole number in a range; what a double cannot hold exactly is refused. */
+export const whole =
+  (least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER): Reader<number> =>
+  (node) => {
+    if (typeof node.value !== "number" || !Number.isInteger(node.value)) throw refuse(node, "is not a whole number");
+    if (node.value < least || node.value > most) throw refuse(node, `is not between ${least} and ${most}`);
+    return node.value;
+  };
+
+export const u32 = whole(0, 0xffffffff);
+const ALL_BITS = 2n ** 64n - 1n;
+
+/** Unsigned 64 bit. 2^64-1, which JSON's doubles read as 2^64, is taken for itself. */
+export const u64: Reader<bigint> = (node) => {
+  if (typeof node.value !== "number" || !Number.isInteger(node.value) || node.value < 0)
+    throw refuse(node, "is not an unsigned number");
+  if (node.value >= 2 ** 64) {
+    if (node.value > 2 ** 64) throw refuse(node, "exceeds 64 bits");
+    return ALL_BITS;
+  }
+  return BigInt(node.value);
 };
 
-export const unsigned: Shape<number> = (value, at) => {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0)
-    throw wrong(at, "an integer that is not negative");
-  return value;
-};
+export const oneOf =
+  <const T extends string>(...names: readonly T[]): Reader<T> =>
+  (node) => {
+    const value = text(node);
+    if (!(names as readonly string[]).includes(value)) throw refuse(node, `"${value}" is none of ${names.join(", ")}`);
+    return value as T;
+  };
 
+export const optional =
+  <T>(read: Reader<T>): Reader<T | undefined> =>
+  (node) =>
+    isAbsent(node) ? undefined : read(node);
+
+export const orElse =
+  <T>(read: Reader<T>, fallback: T): Reader<T> =>
+  (node) =>
+    isAbsent(node) ? fallback : read(node);
+
+/** An absent list is empty. */
 export const list =
-  <T>(item: Shape<T>): Shape<readonly T[]> =>
-  (value, at) => {
-    if (!Array.isArray(value)) throw wrong(at, "an array");
-    return value.map((entry, i) => item(entry, below(at, i)));
+  <T>(read: Reader<T>): Reader<readonly T[]> =>
+  (node) => {
+    if (isAbsent(node)) return [];
+    if (!Array.isArray(node.value)) throw refuse(node, "is not a list");
+    return node.value.map((_, i) => read(child(node, i)));
   };
 
-export const record =
-  <T>(item: Shape<T>): Shape<Readonly<Record<string, T>>> =>
-  (value, at) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(at, "an object");
-    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, item(entry, below(at, key))]));
+/** An object used as a table of names; absent is empty. */
+export const table =
+  <T>(read: Reader<T>): Reader<Readonly<Record<string, T>>> =>
+  (node) => {
+    if (isAbsent(node)) return {};
+    return Object.fromEntries(Object.keys(asObject(node)).map((key) => [key, read(child(node, key))]));
   };
 
-type Shapes = Readonly<Record<string, Shape<unknown>>>;
-type Required<S extends Shapes> = { readonly [K in keyof S]: ReturnType<S[K]> };
-type Optional<S extends Shapes> = { readonly [K in keyof S]?: ReturnType<S[K]> };
+function asObject(node: Node): Record<string, unknown> {
+  if (typeof node.value !== "object" || node.value === null || Array.isArray(node.value))
+    throw refuse(node, isAbsent(node) ? "is missing" : "is not an object");
+  return node.value as Record<string, unknown>;
+}
 
-/** An object with required and optional fields. */
-export const object =
-  <R extends Shapes, O extends Shapes>(required: R, optional: O): Shape<Required<R> & Optional<O>> =>
-  (value, at) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(at, "an object");
-    const given = value as Readonly<Record<string, unknown>>;
-    const out: Record<string, unknown> = {};
-    for (const [key, shape] of Object.entries(required)) {
-      if (given[key] === undefined || given[key] === null) throw wrong(below(at, key), "a value: it is required");
-      out[key] = shape(given[key], below(at, key));
-    }
-    for (const [key, shape] of Object.entries(optional)) {
-      if (given[key] !== undefined && given[key] !== null) out[key] = shape(given[key], below(at, key));
-    }
-    return out as Required<R> & Optional<O>;
+export type Shape = Readonly<Record<string, Reader<unknown>>>;
+
+export const shape =
+  <S extends Shape>(readers: S): Reader<{ readonly [K in keyof S]: Read<S[K]> }> =>
+  (node) => {
+    asObject(node);
+    const made: Record<string, unknown> = {};
+    for (const key in readers) made[key] = readers[key]!(child(node, key));
+    return made as { readonly [K in keyof S]: Read<S[K]> };
   };
 
-/** Parses text as JSON and checks it. Throws invalid-argument for both. */
-export function parseJson<T>(document: string, json: string | Uint8Array, shape: Shape<T>): T {
+/** Parses a document. Throws `invalid-argument` for malformed JSON too. */
+export function parseDocument<T>(source: string | Uint8Array, document: string, read: Reader<T>): T {
   let value: unknown;
   try {
-    value = JSON.parse(typeof json === "string" ? json : Buffer.from(json).toString("utf8"));
+    value = JSON.parse(typeof source === "string" ? source : new TextDecoder("utf-8", { fatal: true }).decode(source));
   } catch (error) {
     throw new HullError(
       "invalid-argument",
-      `${document} is not valid JSON: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
+      `${document} is no JSON: ${error instanceof Error ? error.message : error}`,
+      {
+        cause: error,
+      },
     );
   }
-  return shape(value, { document, pointer: "" });
+  return read({ value, at: "", document });
 }

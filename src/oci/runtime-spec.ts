@@ -1,189 +1,177 @@
 /**
- * The OCI runtime specification's config.json (https://github.com/opencontainers/runtime-spec, 1.2): types and parser of what Linux
- * containers use.
+ * config.json of the OCI runtime-spec (1.3, config.md and config-linux.md) for Linux: shapes that check it once, and their types. Two
+ * additions of ours: `process.user.username` with `additionalGroups` is looked up inside the container ("name|uid[:group|gid]").
  */
-import { flag, integer, list, object, parseJson, record, type Shape, text, unsigned } from "./json-shape.ts";
+import {
+  filledText,
+  flag,
+  list,
+  type Node,
+  oneOf,
+  optional,
+  orElse,
+  parseDocument,
+  type Read,
+  type Reader,
+  refuse,
+  shape,
+  table,
+  text,
+  u32,
+  u64,
+  whole,
+} from "./json-shape.ts";
+import { linux } from "./runtime-spec-linux.ts";
 
-const rlimit = object({ type: text, hard: unsigned, soft: unsigned }, {});
+const absolute: Reader<string> = (node) => {
+  const path = filledText(node);
+  if (!path.startsWith("/")) throw refuse(node, `"${path}" is not an absolute path`);
+  return path;
+};
 
-const capabilities = object(
-  {},
-  { bounding: list(text), effective: list(text), inheritable: list(text), permitted: list(text), ambient: list(text) },
-);
+const id = whole(0, 0x7fffffff);
 
-/** `username` and `additionalGroups` (names) are ours: resolved inside the container (see dockerd's spec). */
-const user = object(
-  {},
-  {
-    uid: unsigned,
-    gid: unsigned,
-    umask: unsigned,
-    additionalGids: list(unsigned),
-    username: text,
-    additionalGroups: list(text),
-  },
-);
+const user = shape({
+  uid: orElse(id, 0),
+  gid: orElse(id, 0),
+  umask: optional(whole(0, 0o7777)),
+  additionalGids: list(id),
+  username: optional(text),
+  additionalGroups: list(filledText),
+});
 
-const scheduler = object(
-  { policy: text },
-  { nice: integer, priority: integer, flags: list(text), runtime: unsigned, deadline: unsigned, period: unsigned },
-);
+/** "RLIMIT_CORE" and so on; the kernel's numbers stand in src/runc. */
+const rlimit = shape({ type: filledText, soft: u64, hard: u64 });
 
-const process = object(
-  { cwd: text },
-  {
-    terminal: flag,
-    consoleSize: object({ height: unsigned, width: unsigned }, {}),
-    user,
-    args: list(text),
-    env: list(text),
-    capabilities,
-    rlimits: list(rlimit),
-    noNewPrivileges: flag,
-    apparmorProfile: text,
-    selinuxLabel: text,
-    oomScoreAdj: integer,
-    scheduler,
-    ioPriority: object({ class: text }, { priority: integer }),
-  },
-);
+const capabilitySets = shape({
+  bounding: list(text),
+  effective: list(text),
+  inheritable: list(text),
+  permitted: list(text),
+  ambient: list(text),
+});
 
-const mount = object({ destination: text }, { type: text, source: text, options: list(text) });
-const hook = object({ path: text }, { args: list(text), env: list(text), timeout: unsigned });
-const hooks = object(
-  {},
-  {
-    prestart: list(hook),
-    createRuntime: list(hook),
-    createContainer: list(hook),
-    startContainer: list(hook),
-    poststart: list(hook),
-    poststop: list(hook),
-  },
-);
+const size = whole(0, 0xffff);
 
-const device = object(
-  { type: text, path: text },
-  { major: integer, minor: integer, fileMode: unsigned, uid: unsigned, gid: unsigned },
-);
-const deviceRule = object({ allow: flag }, { type: text, major: integer, minor: integer, access: text });
-const throttle = object({ major: integer, minor: integer, rate: unsigned }, {});
+/** `process` of config.json, and process.json of an exec. */
+export const processShape = shape({
+  terminal: orElse(flag, false),
+  consoleSize: optional(shape({ height: size, width: size })),
+  user: orElse(user, {
+    uid: 0,
+    gid: 0,
+    umask: undefined,
+    additionalGids: [],
+    username: undefined,
+    additionalGroups: [],
+  }),
+  args: list(text),
+  env: list(text),
+  cwd: absolute,
+  capabilities: optional(capabilitySets),
+  rlimits: list(rlimit),
+  noNewPrivileges: orElse(flag, false),
+  apparmorProfile: orElse(text, ""),
+  selinuxLabel: orElse(text, ""),
+  oomScoreAdj: optional(whole(-1000, 1000)),
+  scheduler: optional(
+    shape({
+      policy: oneOf(
+        "SCHED_OTHER",
+        "SCHED_BATCH",
+        "SCHED_IDLE",
+        "SCHED_FIFO",
+        "SCHED_RR",
+        "SCHED_ISO",
+        "SCHED_DEADLINE",
+      ),
+      nice: orElse(whole(-20, 19), 0),
+      priority: orElse(whole(0, 99), 0),
+      flags: list(text),
+      runtime: orElse(u64, 0n),
+      deadline: orElse(u64, 0n),
+      period: orElse(u64, 0n),
+    }),
+  ),
+  ioPriority: optional(
+    shape({
+      class: oneOf("IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"),
+      priority: orElse(whole(0, 7), 0),
+    }),
+  ),
+  execCPUAffinity: optional(shape({ initial: orElse(text, ""), final: orElse(text, "") })),
+});
 
-const resources = object(
-  {},
-  {
-    devices: list(deviceRule),
-    memory: object(
-      {},
-      {
-        limit: integer,
-        reservation: integer,
-        swap: integer,
-        kernel: integer,
-        kernelTCP: integer,
-        swappiness: unsigned,
-        disableOOMKiller: flag,
-      },
-    ),
-    cpu: object(
-      {},
-      {
-        shares: unsigned,
-        quota: integer,
-        burst: unsigned,
-        period: unsigned,
-        realtimeRuntime: integer,
-        realtimePeriod: unsigned,
-        cpus: text,
-        mems: text,
-        idle: integer,
-      },
-    ),
-    pids: object({ limit: integer }, {}),
-    blockIO: object(
-      {},
-      {
-        weight: unsigned,
-        leafWeight: unsigned,
-        weightDevice: list(object({ major: integer, minor: integer }, { weight: unsigned, leafWeight: unsigned })),
-        throttleReadBpsDevice: list(throttle),
-        throttleWriteBpsDevice: list(throttle),
-        throttleReadIOPSDevice: list(throttle),
-        throttleWriteIOPSDevice: list(throttle),
-      },
-    ),
-    hugepageLimits: list(object({ pageSize: text, limit: unsigned }, {})),
-    unified: record(text),
-  },
-);
+const idMapping = shape({ containerID: u32, hostID: u32, size: u32 });
 
-const seccompArgument = object({ index: unsigned, value: unsigned, op: text }, { valueTwo: unsigned });
-const seccompRule = object({ names: list(text), action: text }, { errnoRet: unsigned, args: list(seccompArgument) });
-export const seccompShape = object(
-  { defaultAction: text },
-  {
-    defaultErrnoRet: unsigned,
-    architectures: list(text),
-    flags: list(text),
-    listenerPath: text,
-    listenerMetadata: text,
-    syscalls: list(seccompRule),
-  },
-);
+const mount = shape({
+  destination: filledText,
+  type: orElse(text, ""),
+  source: orElse(text, ""),
+  options: list(text),
+  uidMappings: list(idMapping),
+  gidMappings: list(idMapping),
+});
 
-const linux = object(
-  {},
-  {
-    namespaces: list(object({ type: text }, { path: text })),
-    uidMappings: list(object({ containerID: unsigned, hostID: unsigned, size: unsigned }, {})),
-    gidMappings: list(object({ containerID: unsigned, hostID: unsigned, size: unsigned }, {})),
-    devices: list(device),
-    cgroupsPath: text,
-    resources,
-    rootfsPropagation: text,
-    seccomp: seccompShape,
-    sysctl: record(text),
-    maskedPaths: list(text),
-    readonlyPaths: list(text),
-    mountLabel: text,
-    personality: object({ domain: text }, { flags: list(text) }),
-  },
-);
+const hook = shape({ path: absolute, args: list(text), env: list(text), timeout: optional(whole(1)) });
 
-const spec = object(
-  { ociVersion: text },
-  {
-    process,
-    root: object({ path: text }, { readonly: flag }),
-    hostname: text,
-    domainname: text,
-    mounts: list(mount),
-    hooks,
-    linux,
-    annotations: record(text),
-  },
-);
+const hooks = shape({
+  prestart: list(hook),
+  createRuntime: list(hook),
+  createContainer: list(hook),
+  startContainer: list(hook),
+  poststart: list(hook),
+  poststop: list(hook),
+});
 
-type Of<S> = S extends Shape<infer T> ? T : never;
+const noHooks: Read<typeof hooks> = {
+  prestart: [],
+  createRuntime: [],
+  createContainer: [],
+  startContainer: [],
+  poststart: [],
+  poststop: [],
+};
 
-export type RuntimeSpec = Of<typeof spec>;
-export type Process = Of<typeof process>;
-export type User = Of<typeof user>;
-export type SpecMount = Of<typeof mount>;
-export type Device = Of<typeof device>;
-export type DeviceRule = Of<typeof deviceRule>;
-export type Resources = Of<typeof resources>;
-export type Linux = Of<typeof linux>;
-export type Hook = Of<typeof hook>;
-export type Hooks = Of<typeof hooks>;
-export type LinuxSeccomp = Of<typeof seccompShape>;
-export type SeccompRule = Of<typeof seccompRule>;
+const major = /^1\.\d+\.\d+/;
+const version: Reader<string> = (node) => {
+  const value = filledText(node);
+  if (!major.test(value)) throw refuse(node, `version "${value}" of the specification is not supported: 1.x is`);
+  return value;
+};
 
-/** config.json. Throws invalid-argument with a JSON pointer. */
-export const parseRuntimeSpec = (json: string | Uint8Array): RuntimeSpec => parseJson("config.json", json, spec);
+const config = shape({
+  ociVersion: version,
+  process: optional(processShape),
+  root: shape({ path: filledText, readonly: orElse(flag, false) }),
+  hostname: orElse(text, ""),
+  domainname: orElse(text, ""),
+  mounts: list(mount),
+  hooks: orElse(hooks, noHooks),
+  annotations: table(text),
+  linux: orElse(linux, linux({ value: {}, at: "/linux", document: "" })),
+});
 
-/** process.json of an exec. */
-export const parseProcess = (json: string | Uint8Array): Process => parseJson("process.json", json, process);
+export type RuntimeSpec = Read<typeof config>;
+export type SpecProcess = Read<typeof processShape>;
+export type SpecMount = Read<typeof mount>;
+export type SpecHook = Read<typeof hook>;
+export type SpecHooks = Read<typeof hooks>;
+export type { SpecDevice, SpecLinux, SpecNamespace, SpecResources, SpecSeccomp } from "./runtime-spec-linux.ts";
 
-/** linux.resources of an update. */
-export const parseResources = (json: string | Uint8Array): Resources => parseJson("resources", json, resources);
+function nonEmptyArguments(process: SpecProcess, at: string, document: string): SpecProcess {
+  const node = (key: string): Node => ({ value: undefined, at: `${at}/${key}`, document });
+  if (process.args.length === 0) throw refuse(node("args"), "is empty: there is nothing to run");
+  return process;
+}
+
+/** config.json, checked. Throws `invalid-argument` with a JSON pointer. */
+export function parseRuntimeSpec(source: string | Uint8Array, document = "config.json"): RuntimeSpec {
+  const spec = parseDocument(source, document, config);
+  if (spec.process) nonEmptyArguments(spec.process, "/process", document);
+  return spec;
+}
+
+/** process.json of an exec, checked. */
+export const parseProcess = (source: string | Uint8Array, document = "process.json"): SpecProcess =>
+  nonEmptyArguments(parseDocument(source, document, processShape), "", document);
