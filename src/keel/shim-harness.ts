@@ -15,13 +15,17 @@ const LAUNCH = 2;
 const CLONE_NEWPID = 0x20000000;
 const keel = process.env.KEEL ?? fileURLToPath(new URL("../../dist/bin/keel", import.meta.url));
 
+interface StageOptions {
+  readonly pidNamespace?: boolean;
+  readonly joinInit?: boolean;
+  readonly terminal?: boolean;
+}
+
 /** What one process needs to be made: its own pid namespace (init only), a pty when asked, and execve. */
-export function stageOf(
-  argv: readonly string[],
-  how: { pidNamespace?: boolean; terminal?: boolean } = {},
-): Operation[] {
+export function stageOf(argv: readonly string[], how: StageOptions = {}): Operation[] {
   const envp = ["PATH=/usr/bin:/bin", "TERM=xterm"];
   return [
+    ...(how.joinInit ? [operation("setnsInit", { mask: CLONE_NEWPID })] : []),
     operation("clone", { flags: how.pidNamespace ? CLONE_NEWPID : 0, cgroupSlot: 0xffffffff }),
     ...(how.terminal ? [operation("console", { rows: 24, columns: 80, bindConsole: 0 })] : []),
     operation("lookPath", { argv0: argv[0]!, envp }),
@@ -34,6 +38,7 @@ export interface Launch {
   readonly argv: readonly string[];
   readonly stdio?: ShimStdio;
   readonly log?: { readonly maxBytes?: number; readonly maxFiles?: number } | false;
+  readonly logPath?: string;
   readonly memoryCgroup?: string;
 }
 
@@ -86,10 +91,11 @@ export class TestContainer implements AsyncDisposable {
   readonly clients: ShimClient[] = [];
   pids: ShimReply | undefined;
   readonly container: ShimContainer;
-  readonly logPath = join(this.directory, "json.log");
+  readonly logPath: string;
 
   private constructor(readonly launched: Launch) {
     const name = socketName("test", this.id);
+    this.logPath = launched.logPath ?? join(this.directory, "json.log");
     this.container = {
       id: this.id,
       namespace: "test",
