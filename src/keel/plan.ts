@@ -50,7 +50,7 @@ function joined(blob: ListBlob): Blob {
 }
 
 function subjectOf(fields: Readonly<Record<string, unknown>>): string {
-  for (const key of ["path", "target", "directory", "name", "to", "type"]) {
+  for (const key of ["path", "target", "directory", "name", "to", "type", "argv0", "user", "lsm"]) {
     const value = fields[key];
     if (typeof value === "string" && value !== "") return value;
   }
