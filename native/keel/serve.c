@@ -94,6 +94,8 @@ static void job_end(struct job *job) {
   if (job->cancelled) answer(job->id, ECANCELED, "cancelled");
   else if (job->length) outqueue_raw(&serve.out, job->bytes, job->length);
   else answer(job->id, ECHILD, "the process at work ended without an answer");
+  /* A child that was just forked may still have the descriptor open: closing ours alone would leave it in the epoll set. */
+  epoll_ctl(serve.epoll, EPOLL_CTL_DEL, job->poll.fd, NULL);
   close(job->poll.fd);
   free(job->bytes);
   free(job);
