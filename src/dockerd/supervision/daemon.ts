@@ -43,6 +43,7 @@ export class SupervisedDaemon {
   #held: Socket | undefined;
   #stopped = false;
   #failures = 0;
+  #lastComplaint = "";
 
   constructor(readonly description: DaemonDescription) {}
 
@@ -64,19 +65,25 @@ export class SupervisedDaemon {
   }
 
   async #run(): Promise<void> {
-    const { log, name } = this.description;
     while (!this.#stopped) {
       const since = Date.now();
       try {
         await this.#onceUp();
       } catch (error) {
-        log.error(`${name}: ${messageOf(error)}`);
+        this.#complain(messageOf(error));
       }
       if (this.#stopped) return;
       this.state = "restarting";
       this.restarts++;
       await this.#pause(Date.now() - since);
     }
+  }
+
+  /** A daemon that cannot start says the same every time: once is enough. */
+  #complain(message: string): void {
+    const { log, name } = this.description;
+    if (message !== this.#lastComplaint) log.error(`${name}: ${message}`);
+    this.#lastComplaint = message;
   }
 
   /** Resolves when the daemon has gone away again. */
