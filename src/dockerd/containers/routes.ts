@@ -15,7 +15,7 @@ import { killContainer, restartContainer, stopContainer } from "./lifecycle/stop
 import { pruneContainers, pruneFilterNames } from "./prune.ts";
 import { createShape, updateShape } from "./shapes.ts";
 import { isActive } from "./state.ts";
-import { emptySample, type Sample, sample } from "./stats.ts";
+import { emptySample, type Sample, type SampleOptions, sample } from "./stats.ts";
 import { top } from "./top.ts";
 import { listFilterNames } from "./views/filter.ts";
 import { inspect } from "./views/inspect.ts";
@@ -127,8 +127,12 @@ async function restart(deps: ContainerDeps, request: ApiRequest, response: ApiRe
 }
 
 async function kill(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
-  const options = { signal: request.query.text("signal"), abort: new AbortController().signal };
-  await changed(response, killContainer(deps, found(deps, request), options, request.param("id")));
+  const options = {
+    signal: request.query.text("signal"),
+    abort: new AbortController().signal,
+    reference: request.param("id"),
+  };
+  await changed(response, killContainer(deps, found(deps, request), options));
 }
 
 async function rename(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
@@ -179,30 +183,27 @@ async function stats(deps: ContainerDeps, request: ApiRequest, response: ApiResp
   const { query, signal } = request;
   const streams = query.bool("stream", true);
   if (!streams) {
-    const first = isActive(container.state) ? await sample(deps, container, undefined, signal) : emptySample(container);
+    const first = isActive(container.state)
+      ? await sample(deps, container, { before: undefined, signal })
+      : emptySample(container);
     if (query.bool("one-shot") || !isActive(container.state)) return response.json(200, first);
     await pause(SAMPLE_MS, signal);
-    return response.json(200, await sample(deps, container, first, signal));
+    return response.json(200, await sample(deps, container, { before: first, signal }));
   }
   const stream = response.stream(200, "application/json");
   for (let before: Sample | undefined; deps.registry.byId(container.id) === container; ) {
-    before = await currentSample(deps, container, before, signal);
+    before = await currentSample(deps, container, { before, signal });
     await stream.line(before);
     await pause(SAMPLE_MS, signal);
   }
 }
 
 /** A container that ends meanwhile shows nothing rather than an error. */
-async function currentSample(
-  deps: ContainerDeps,
-  container: Container,
-  before: Sample | undefined,
-  signal: AbortSignal,
-): Promise<Sample> {
+async function currentSample(deps: ContainerDeps, container: Container, options: SampleOptions): Promise<Sample> {
   try {
-    return await sample(deps, container, before, signal);
+    return await sample(deps, container, options);
   } catch (error) {
-    if (signal.aborted || isActive(container.state)) throw error;
+    if (options.signal.aborted || isActive(container.state)) throw error;
     return emptySample(container);
   }
 }

@@ -34,12 +34,16 @@ export const emptySample = (container: Container): Sample => ({
   memory_stats: {},
 });
 
-/** One sample; `before` fills the pre- fields. */
+export interface SampleOptions {
+  /** Fills the pre- fields. */
+  readonly before: Sample | undefined;
+  readonly signal: AbortSignal;
+}
+
 export async function sample(
   deps: ContainerDeps,
   container: Container,
-  before: Sample | undefined,
-  signal: AbortSignal,
+  { before, signal }: SampleOptions,
 ): Promise<Sample> {
   const { state } = container;
   if (!isActive(state)) return emptySample(container);

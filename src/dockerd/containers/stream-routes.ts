@@ -38,7 +38,7 @@ async function attachClient(deps: ContainerDeps, request: ApiRequest, response: 
     stream: query.bool("stream"),
     detachKeys,
   };
-  await attach(deps, container, client, wish);
+  await attach(deps, { container, client, request: wish });
 }
 
 async function logs(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {

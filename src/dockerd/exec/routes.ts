@@ -87,7 +87,7 @@ async function start({ execs }: Ports, request: ApiRequest, response: ApiRespons
     return;
   }
   const client = response.hijack(streamType(exec.settings.tty, request.atLeast("1.42")));
-  await execs.startAttached(exec, container, client, parent);
+  await execs.startAttached(exec, container, { client, parent });
 }
 
 async function resize({ deps, execs }: Ports, request: ApiRequest, response: ApiResponse): Promise<void> {

@@ -21,6 +21,11 @@ const KEPT_MS = 5 * 60_000;
 /** How long the end of an exec may take to become known after its output ended. */
 const END_MS = 2000;
 
+export interface AttachedStart {
+  readonly client: RawConnection;
+  readonly parent: SpanContext;
+}
+
 export class ExecService {
   readonly #execs = new Map<string, Exec>();
 
@@ -69,7 +74,7 @@ export class ExecService {
   }
 
   /** Starts it with the client's connection as its streams; resolves when they have ended. Failures are written into the stream. */
-  async startAttached(exec: Exec, container: Container, client: RawConnection, parent: SpanContext): Promise<void> {
+  async startAttached(exec: Exec, container: Container, { client, parent }: AttachedStart): Promise<void> {
     const { settings } = exec;
     try {
       await this.#make(exec, container, { attached: true, parent });

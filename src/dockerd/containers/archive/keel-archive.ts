@@ -102,11 +102,14 @@ interface KeelStat {
 export async function statPath(
   keelPath: string,
   root: ArchiveRoot,
-  path: string,
-  signal: AbortSignal,
+  asked: { readonly path: string; readonly signal: AbortSignal },
 ): Promise<PathStat> {
   const parts: Buffer[] = [];
-  for await (const part of keelOutput({ keelPath, args: ["stat", ...root.args, "--path", path], signal }))
+  for await (const part of keelOutput({
+    keelPath,
+    args: ["stat", ...root.args, "--path", asked.path],
+    signal: asked.signal,
+  }))
     parts.push(part);
   return JSON.parse(Buffer.concat(parts).toString()) as KeelStat;
 }

@@ -59,7 +59,7 @@ async function stat(deps: ContainerDeps, request: ApiRequest, response: ApiRespo
   const path = pathOf(request);
   await using root = await openRoot(deps, container, "stat");
   try {
-    const about = await statPath(deps.keelPath, root, path, request.signal);
+    const about = await statPath(deps.keelPath, root, { path, signal: request.signal });
     response.header(STAT_HEADER, encodePathStat(about));
   } catch (error) {
     throw said(container, path, error);
@@ -72,7 +72,7 @@ async function copyOut(deps: ContainerDeps, request: ApiRequest, response: ApiRe
   const path = pathOf(request);
   await using root = await openRoot(deps, container, "copy");
   try {
-    const about = await statPath(deps.keelPath, root, path, request.signal);
+    const about = await statPath(deps.keelPath, root, { path, signal: request.signal });
     response.header(STAT_HEADER, encodePathStat(about));
   } catch (error) {
     throw said(container, path, error);

@@ -46,7 +46,7 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const name = named ?? randomName((taken) => deps.registry.isTaken(taken));
   await using undo = new AsyncDisposableStack();
   undo.use(deps.registry.reserve(name, id));
-  const made = await makeMounts(plan, deps.volumes, id, undo);
+  const made = await makeMounts(plan, { volumes: deps.volumes, id, undo });
   const record: ContainerRecord = { ...draft, name, mounts: made.mounts };
   const container = await make(deps, { record, image, made, undo, parent: request.parent });
   undo.move();

@@ -68,22 +68,24 @@ export interface MadeMounts {
   readonly copies: readonly { readonly volume: string; readonly path: string }[];
 }
 
+export interface MountMaking {
+  readonly volumes: VolumeService;
+  /** The container's. */
+  readonly id: string;
+  readonly undo: AsyncDisposableStack;
+}
+
 /** Makes the volumes and refers to them. What was made is undone through `undo` when a later step of the create fails. */
-export async function makeMounts(
-  plan: readonly Planned[],
-  volumes: VolumeService,
-  id: string,
-  undo: AsyncDisposableStack,
-): Promise<MadeMounts> {
+export async function makeMounts(plan: readonly Planned[], making: MountMaking): Promise<MadeMounts> {
   const mounts: ContainerMount[] = [];
   const copies: { volume: string; path: string }[] = [];
   for (const planned of plan) {
     if (planned.kind === "taken") {
       mounts.push(planned.mount);
-      if (planned.mount.Type === "volume") refer(volumes, planned.mount.Name!, id, undo);
+      if (planned.mount.Type === "volume") refer(making, planned.mount.Name!);
     } else if (planned.wanted.kind === "volume") {
-      const volume = await makeVolume(volumes, planned.wanted, undo);
-      refer(volumes, volume.name, id, undo);
+      const volume = await makeVolume(making, planned.wanted);
+      refer(making, volume.name);
       mounts.push(volumeMount(planned.wanted, volume));
       if (planned.wanted.copy && planned.wanted.subpath === "")
         copies.push({ volume: volume.name, path: planned.wanted.destination });
@@ -92,12 +94,12 @@ export async function makeMounts(
   return { mounts, copies };
 }
 
-function refer(volumes: VolumeService, name: string, id: string, undo: AsyncDisposableStack): void {
+function refer({ volumes, id, undo }: MountMaking, name: string): void {
   volumes.acquire(name, id);
   undo.defer(() => volumes.release(name, id));
 }
 
-async function makeVolume(volumes: VolumeService, wanted: WantedVolume, undo: AsyncDisposableStack): Promise<Volume> {
+async function makeVolume({ volumes, undo }: MountMaking, wanted: WantedVolume): Promise<Volume> {
   const known = wanted.name === "" ? undefined : volumes.find(wanted.name);
   const volume = await volumes.create({
     name: wanted.name,

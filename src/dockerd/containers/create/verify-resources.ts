@@ -41,19 +41,19 @@ function verifyCpu(r: Resources, machine: Machine): void {
   if (r.CpuPeriod !== 0 && (r.CpuPeriod < 1000 || r.CpuPeriod > 1_000_000))
     throw invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
   if (r.CpuQuota > 0 && r.CpuQuota < 1000) throw invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
-  verifyCpuset("cpuset cpus", "CPUs", r.CpusetCpus, machine.cpus);
-  verifyCpuset("cpuset mems", "", r.CpusetMems, Number.POSITIVE_INFINITY);
+  verifyCpuset({ what: "cpuset cpus", count: machine.cpus }, r.CpusetCpus);
+  verifyCpuset({ what: "cpuset mems", count: Number.POSITIVE_INFINITY }, r.CpusetMems);
 }
 
 /** "0-2,5". */
-function verifyCpuset(what: string, plural: string, spec: string, count: number): void {
+function verifyCpuset({ what, count }: { readonly what: string; readonly count: number }, spec: string): void {
   if (spec === "") return;
   for (const part of spec.split(",")) {
     const range = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(part);
     const last = Number(range?.[2] ?? range?.[1]);
     if (!range || last < Number(range[1])) throw invalid(`Invalid value ${spec} for ${what}`);
     if (last >= count)
-      throw invalid(`Requested ${plural} are not available - requested ${spec}, available: ${available(count)}`);
+      throw invalid(`Requested CPUs are not available - requested ${spec}, available: ${available(count)}`);
   }
 }
 

@@ -24,11 +24,15 @@ export interface ExitActions {
   readonly remove: (container: Container) => void;
 }
 
+export interface Exit {
+  readonly end: ProcessEnd;
+  readonly actions: ExitActions;
+}
+
 export async function containerExited(
   deps: ContainerDeps,
   container: Container,
-  end: ProcessEnd,
-  actions: ExitActions,
+  { end, actions }: Exit,
 ): Promise<void> {
   const before = container.record;
   if (!isActive(before.state)) return; // Told twice: the first one counted.

@@ -23,7 +23,7 @@ export async function removeContainer(
   if (container.state.kind === "restarting") container.restartTimer?.cancel();
   container.stopRequested = true;
   if (isActive(container.state))
-    await killContainer(deps, container, { signal: "KILL", abort: options.abort }, container.record.name);
+    await killContainer(deps, container, { signal: "KILL", abort: options.abort, reference: container.record.name });
   await container.queue.run(() => removeStopped(deps, container, options.volumes));
 }
 

@@ -112,20 +112,20 @@ async function sendSignal(deps: ContainerDeps, container: Container, signal: num
 }
 
 export interface KillOptions {
+  /** Empty: SIGKILL. */
   readonly signal: string;
+  /** The container as the client named it, for messages. */
+  readonly reference: string;
   readonly abort: AbortSignal;
 }
 
-/** `reference` as the client wrote it, for messages. */
-export async function killContainer(
-  deps: ContainerDeps,
-  container: Container,
-  options: KillOptions,
-  reference: string,
-): Promise<void> {
+export async function killContainer(deps: ContainerDeps, container: Container, options: KillOptions): Promise<void> {
   const signal = options.signal === "" ? SIGKILL : parseSignal(options.signal);
   if (!isActive(container.state))
-    throw new HullError("conflict", `cannot kill container: ${reference}: container ${container.id} is not running`);
+    throw new HullError(
+      "conflict",
+      `cannot kill container: ${options.reference}: container ${container.id} is not running`,
+    );
   const ends = signal === SIGKILL || signal === stopSignalOf(container, "");
   if (ends) container.stopRequested = true;
   if (signal !== SIGKILL) {

@@ -137,7 +137,7 @@ export class Supervisor implements ExitActions {
   }
 
   async #end(container: Container, end: ProcessEnd): Promise<void> {
-    await containerExited(this.deps, container, end, this);
+    await containerExited(this.deps, container, { end, actions: this });
     this.execs.containerEnded(container);
   }
 

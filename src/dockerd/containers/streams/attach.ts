@@ -19,6 +19,13 @@ export interface AttachRequest {
   readonly detachKeys: readonly number[];
 }
 
+/** A client that was taken over from HTTP and what it attaches to. */
+export interface Attachment {
+  readonly container: Container;
+  readonly client: RawConnection;
+  readonly request: AttachRequest;
+}
+
 /** Throws conflict in Docker's words. */
 export function refuseAttach(container: Container): void {
   const { state, id } = container.record;
@@ -28,30 +35,19 @@ export function refuseAttach(container: Container): void {
     throw new HullError("conflict", `container ${id} is restarting, wait until the container is running`);
 }
 
-/** Resolves when the stream is over. The connection is its own from here on. */
-export async function attach(
-  deps: ContainerDeps,
-  container: Container,
-  client: RawConnection,
-  request: AttachRequest,
-): Promise<void> {
+/** Resolves when the stream is over. */
+export async function attach(deps: ContainerDeps, attachment: Attachment): Promise<void> {
+  const { container, client, request } = attachment;
   deps.events.container(container.record, "attach");
-  if (request.logs) await writeLogs(container, client, request);
-  if (!request.stream) {
-    client.socket.end();
-    return;
-  }
-  if (isActive(container.state)) return join(deps, container, client, request);
-  await waitForStart(deps, container, client, request);
+  if (request.logs) await writeLogs(attachment);
+  if (!request.stream) client.socket.end();
+  else if (isActive(container.state)) await join(deps, attachment);
+  else await waitForStart(deps, attachment);
 }
 
-/** Between Tasks.Create and Tasks.Start; resolves when the stream is over, or the start failed. */
-function waitForStart(
-  deps: ContainerDeps,
-  container: Container,
-  client: RawConnection,
-  request: AttachRequest,
-): Promise<void> {
+/** Joins between Tasks.Create and Tasks.Start; resolves when the stream is over, or the start failed. */
+function waitForStart(deps: ContainerDeps, attachment: Attachment): Promise<void> {
+  const { container, client } = attachment;
   return new Promise((resolve) => {
     const gone = () => {
       waiting[Symbol.dispose]();
@@ -61,7 +57,7 @@ function waitForStart(
       connect: async () => {
         client.socket.off("close", gone);
         const joined = Promise.withResolvers<void>();
-        join(deps, container, client, request, joined.resolve).then(resolve, resolve);
+        join(deps, attachment, joined.resolve).then(resolve, resolve);
         await joined.promise;
       },
       cancel: () => {
@@ -74,23 +70,14 @@ function waitForStart(
   });
 }
 
-async function join(
-  deps: ContainerDeps,
-  container: Container,
-  client: RawConnection,
-  request: AttachRequest,
-  onJoined?: () => void,
-): Promise<void> {
+/** `onJoined` is called once the shim has the client, or could not take it. */
+async function join(deps: ContainerDeps, attachment: Attachment, onJoined?: () => void): Promise<void> {
+  const { container, client, request } = attachment;
   const { config, id } = container.record;
   try {
     const stdin = request.stdin && config.OpenStdin;
-    const shim = await deps.shims.attach(id, {
-      execId: "",
-      stdin,
-      stdout: request.stdout,
-      stderr: request.stderr,
-      raw: config.Tty,
-    });
+    const { stdout, stderr } = request;
+    const shim = await deps.shims.attach(id, { execId: "", stdin, stdout, stderr, raw: config.Tty });
     onJoined?.();
     const end = await bridge(client, shim, { stdin, detachKeys: config.Tty ? request.detachKeys : undefined });
     if (end === "detached") deps.events.container(container.record, "detach");
@@ -101,27 +88,18 @@ async function join(
   }
 }
 
-async function writeLogs(container: Container, { socket }: RawConnection, request: AttachRequest): Promise<void> {
+async function writeLogs({ container, client, request }: Attachment): Promise<void> {
+  const { socket } = client;
   const file = logFileOf(container.record);
   if (!file) return;
   const gone = new AbortController();
   const onClose = () => gone.abort();
   socket.once("close", onClose);
-  const wish = {
-    path: file.path,
-    maxFiles: file.maxFiles,
-    tail: undefined,
-    sinceNs: undefined,
-    untilNs: undefined,
-    until: undefined,
-  };
+  const { stdout, stderr } = request;
+  const everything = { tail: undefined, sinceNs: undefined, untilNs: undefined, until: undefined };
+  const { path, maxFiles } = file;
   try {
-    for await (const line of readLog({
-      ...wish,
-      stdout: request.stdout,
-      stderr: request.stderr,
-      signal: gone.signal,
-    })) {
+    for await (const line of readLog({ path, maxFiles, ...everything, stdout, stderr, signal: gone.signal })) {
       const bytes = Buffer.from(line.text);
       const flushed = socket.write(container.record.config.Tty ? bytes : frame(line.stream, bytes));
       if (!flushed) await new Promise((resolve) => socket.once("drain", resolve).once("close", resolve));
