@@ -60,7 +60,7 @@ function info({ engine, supervisor, host }: RouteParts): object {
     storage: supervisor.storage,
     firewallDriver: supervisor.firewallDriver,
     containerdSocket: containerdSocket(config),
-    initBinary: config.initPath || "keel",
+    initBinary: config.initPath || "docker-init",
     warnings: supervisor.degraded(),
     cgroupNamespaces: existsSync("/proc/self/ns/cgroup"),
   };
