@@ -26,11 +26,14 @@ export async function followTasks(
   context: { readonly log: Warn; readonly signal: AbortSignal },
 ): Promise<void> {
   const { log, signal } = context;
+  let said = "";
   while (!signal.aborted) {
     try {
       await followOnce(client, events, context);
     } catch (error) {
-      if (!signal.aborted) log.info(`following tasks: ${messageOf(error)}`);
+      // The same reason again and again is said once.
+      if (!signal.aborted && messageOf(error) !== said) log.info(`following tasks: ${messageOf(error)}`);
+      said = messageOf(error);
     }
     await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined); // Aborted: the loop ends.
   }

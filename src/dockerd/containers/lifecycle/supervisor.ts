@@ -75,7 +75,10 @@ export class Supervisor implements ExitActions {
     const results = await Promise.allSettled(work);
     for (const result of results)
       if (result.status === "rejected") this.deps.log.warn(`adopt a container: ${messageOf(result.reason)}`);
-    if (isFirst) await this.#retainSandboxes();
+    if (isFirst)
+      await this.#retainSandboxes().catch((error: unknown) => {
+        this.deps.log.warn(`release networks of containers that are gone: ${messageOf(error)}`);
+      });
   }
 
   async #agree(container: Container, decision: Decision): Promise<void> {
