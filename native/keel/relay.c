@@ -52,6 +52,7 @@ static void end_close(struct end *e) {
     break;
   }
   if (e->is_client) e->relay->clients--;
+  epoll_ctl(e->relay->port->epoll, EPOLL_CTL_DEL, e->poll.fd, NULL); /* a forked child may keep it open for a moment */
   close(e->poll.fd);
   free(e->bytes);
   free(e);
