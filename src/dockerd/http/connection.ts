@@ -25,6 +25,8 @@ export interface ConnectionOptions {
 
 /** Unwanted body bytes that are read so that the connection can be kept. */
 const DRAIN_BYTES = 256 * 1024;
+/** How long a client may go on sending after its request was refused. */
+const LINGER_MS = 5_000;
 
 export async function serveConnection(socket: Socket, options: ConnectionOptions): Promise<void> {
   const input = new Input(socket);
@@ -61,8 +63,20 @@ async function exchange(input: Input, head: RequestHead, options: ConnectionOpti
   input.offGone(onGone);
   if (response.hijacked) return false;
   const kept = response.finish() && (await drained(body));
-  if (!kept) input.socket.end();
+  if (!kept) closeLingering(input);
   return kept;
+}
+
+/** Ends our side; what the client still sends is read and dropped for a while, so that it gets to see the answer. */
+function closeLingering(input: Input): void {
+  const { socket } = input;
+  input.release();
+  socket.on("data", () => {});
+  socket.resume();
+  socket.end();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
 }
 
 async function drained(body: RequestBody): Promise<boolean> {
@@ -117,5 +131,5 @@ function refuse(input: Input, error: unknown, options: ConnectionOptions): void 
     options.common,
   );
   if (!input.socket.destroyed) response.text(status, `${status} ${messageOf(error)}\n`);
-  input.socket.end();
+  closeLingering(input);
 }

@@ -200,6 +200,12 @@ test("a request cut short in its body is refused and changes nothing", async () 
   assert.equal(statusOf(await exchange(head, '{"Name"')), 400);
 });
 
+test("a client that sends a large body nobody wants still gets its answer", async () => {
+  const body = "x".repeat(8 * 1024 * 1024);
+  const head = `GET /fail HTTP/1.1\r\nHost: d\r\nContent-Length: ${body.length}\r\n\r\n`;
+  assert.equal(statusOf(await exchange(head, body)), 409);
+});
+
 const hijackHead = (upgrade: string) =>
   `POST /hijack HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n${upgrade}Content-Length: 15\r\n\r\n{"Detach":true}`;
 
