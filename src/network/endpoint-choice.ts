@@ -11,7 +11,8 @@ import { newHostInterfaceName, newMac } from "./sandbox/pool.ts";
 
 /** Addresses of one network that are spoken for. */
 export interface AddressBook {
-  taken(network: BridgeNetwork, family: Family): ReadonlySet<bigint>;
+  /** For an endpoint of this container: what is reserved for it is not taken. */
+  taken(network: BridgeNetwork, family: Family, containerId: string): ReadonlySet<bigint>;
   releasedAtMs(network: BridgeNetwork): ReadonlyMap<bigint, number>;
 }
 
@@ -68,20 +69,24 @@ export function chooseEndpoint(context: EndpointContext): EndpointRecord {
   };
 }
 
-interface Chosen {
+export interface Chosen {
   readonly ip: string;
   readonly bits: number;
   readonly gateway: string;
 }
 
-function addressFor(context: EndpointContext, family: Family): Chosen {
+/** Address, prefix length and gateway of one family. Throws what claimAddress and chooseAddress throw. */
+export function addressFor(
+  context: Pick<EndpointContext, "network" | "request" | "book" | "containerId">,
+  family: Family,
+): Chosen {
   const { network, request, book } = context;
   const subnet: Subnet | undefined = family === 4 ? network.subnet4 : network.subnet6;
   if (!subnet) return { ip: "", bits: 0, gateway: "" };
   const space = {
     subnet: subnet.prefix,
     range: subnet.range,
-    taken: book.taken(network, family),
+    taken: book.taken(network, family, context.containerId),
     releasedAtMs: book.releasedAtMs(network),
     nowMs: Date.now(),
   };

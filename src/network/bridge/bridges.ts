@@ -5,7 +5,7 @@
  * containers put back) -> `indexOf` for those who attach to it -> `remove`.
  */
 import { createHash } from "node:crypto";
-import { type Operation, type OperationOptions, operation } from "../../keel/plan.ts";
+import { type Operation, operation } from "../../keel/plan.ts";
 import type { Address } from "../ipam/prefix.ts";
 import type { Kernel } from "../kernel.ts";
 import { addAddress, type InterfaceAddress } from "../netlink/address.ts";
@@ -30,7 +30,8 @@ export class Bridges {
 
   constructor(
     private readonly kernel: Kernel,
-    private readonly group: number,
+    /** IFLA_GROUP of everything of ours on the host. */
+    readonly group: number,
   ) {}
 
   indexOf(network: BridgeNetwork): number | undefined {
@@ -54,6 +55,15 @@ export class Bridges {
     if (done.length === 0) done.push(...repair.map(({ subject }) => subject));
     if (repair.length > 0) await this.kernel.run([...repair, ...sysctls(network)]);
     return done;
+  }
+
+  /** These host's ends reach the bridge only. */
+  async isolate(names: readonly string[]): Promise<void> {
+    const { links } = await viewHost(this.kernel);
+    const messages = links
+      .filter((link) => names.includes(link.name))
+      .map((link) => changeBridgePort(link.index, { isolated: true }));
+    if (messages.length > 0) await this.kernel.run([netlink(messages, "network without icc")]);
   }
 
   async remove(network: BridgeNetwork): Promise<void> {

@@ -11,7 +11,7 @@ import type { Kernel } from "../kernel.ts";
 import { type CommandResult, command } from "./command.ts";
 import { type Dump, type Ownership, parseDump } from "./dump.ts";
 import { planChange, planStep, planTeardown } from "./iptables.ts";
-import type { Family, Rule } from "./model.ts";
+import { type Family, type Rule, sharedRules } from "./model.ts";
 
 export interface FirewallState {
   readonly rules: readonly Rule[];
@@ -26,7 +26,8 @@ export interface Firewall {
   want(state: FirewallState): Promise<void>;
   /** The texts of what had to be put back or taken away. */
   verify(): Promise<string[]>;
-  tearDown(): Promise<void>;
+  /** True: another engine's rules stand in the shared chains. */
+  tearDown(): Promise<boolean>;
   /** Sets the policy of FORWARD and returns what it was. */
   forwardPolicy(policy: "ACCEPT" | "DROP"): Promise<string>;
   /** Changes of the kernel's rule set that are of our making since the last call, for telling them from others'. */
@@ -79,14 +80,16 @@ export class IptablesFirewall implements Firewall {
     return this.#enqueue(() => this.#repair());
   }
 
-  tearDown(): Promise<void> {
+  tearDown(): Promise<boolean> {
     return this.#enqueue(async () => {
-      const shared = this.#wanted.rules.filter((rule) => rule.shared);
+      const shared = sharedRules(this.family);
       const ownership = this.#wanted.ownership;
       await this.#restore(planChange(await this.#dump(), [], ownership).restore);
       await this.#restore(planTeardown(await this.#dump(), shared));
       this.#wanted = EMPTY;
       this.#applied = [];
+      const left = (await this.#dump()).get("filter")?.chains;
+      return ["DOCKER", "DOCKER-FORWARD"].some((chain) => left?.has(chain));
     });
   }
 

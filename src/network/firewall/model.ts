@@ -59,7 +59,7 @@ export function firewallRules(family: Family, input: FirewallInput): Rule[] {
   const networks = input.networks.filter((network) => subnetOf(network, family) !== undefined);
   if (networks.length === 0) return [];
   const rules = new RuleList(family);
-  sharedRules(rules, family);
+  addShared(rules, family);
   for (const network of networks) networkRules(rules, network, { family, masquerade: input.masquerade });
   for (const forward of input.forwards) if (forward.family === family) forwardRules(rules, forward);
   return rules.list;
@@ -88,8 +88,15 @@ class RuleList {
 
 const loopback = (family: Family): string => (family === 4 ? "127.0.0.0/8" : "::1/128");
 
-/** Jumps: the later of two "top" rules ends up first. */
-function sharedRules(rules: RuleList, family: Family): void {
+/** The jumps between the chains, which every engine needs. */
+export function sharedRules(family: Family): Rule[] {
+  const rules = new RuleList(family);
+  addShared(rules, family);
+  return rules.list;
+}
+
+/** The later of two "top" rules ends up first. */
+function addShared(rules: RuleList, family: Family): void {
   rules.shared("filter", "FORWARD", "-j DOCKER-FORWARD");
   rules.shared("filter", "FORWARD", "-j DOCKER-USER");
   rules.shared("filter", "DOCKER-FORWARD", "-j DOCKER-BRIDGE");

@@ -50,6 +50,14 @@ export class NamespacePool {
     return this.#ready.length;
   }
 
+  get paths(): readonly string[] {
+    return this.#ready.map(({ path }) => path);
+  }
+
+  get hostInterfaces(): readonly string[] {
+    return this.#ready.map(({ hostInterface }) => hostInterface);
+  }
+
   async take(): Promise<ReadyNamespace> {
     const found = this.#ready.shift() ?? (await this.#make());
     setTimeout(() => void this.fill(), REFILL_DELAY_MS);

@@ -1,0 +1,146 @@
+/**
+ * The host's firewall as netd sees it: what networks and published ports need goes in, what others break is put back.
+ *
+ * Lifecycle: `start` finds out what this host can do -> `sync` after each change -> `heal` when the kernel says that rules changed, and
+ * as a check -> `standDown`.
+ */
+import { during, messageOf } from "../platform/errors.ts";
+import type { Log } from "../platform/log.ts";
+import type { Firewall, FirewallState } from "./firewall/firewall.ts";
+import { firewallRules, type PortForward } from "./firewall/model.ts";
+import type { Prefix } from "./ipam/prefix.ts";
+import type { BridgeNetwork, SandboxRecord } from "./record.ts";
+
+export interface HostRulesParts {
+  readonly firewalls: readonly Firewall[];
+  readonly masquerade: boolean;
+  readonly log: Log;
+  networks(): readonly BridgeNetwork[];
+  sandboxes(): readonly SandboxRecord[];
+}
+
+export class HostRules {
+  #usable: Firewall[] = [];
+  #degraded: string[] = [];
+  /** Networks that have or had rules, also those removed a moment ago. */
+  #former: { readonly bridge: string; readonly subnets: readonly Prefix[] }[] = [];
+
+  constructor(private readonly parts: HostRulesParts) {}
+
+  get degraded(): readonly string[] {
+    return this.#degraded;
+  }
+
+  get usable(): boolean {
+    return this.#usable.length > 0;
+  }
+
+  /** Of IPv4, for the policy of FORWARD. */
+  get firewall4(): Firewall | undefined {
+    return this.#usable.find((firewall) => firewall.family === 4);
+  }
+
+  async start(): Promise<void> {
+    const results = await Promise.all(
+      this.parts.firewalls.map(async (firewall) => ({ firewall, lacks: await firewall.probe() })),
+    );
+    this.#usable = results.filter(({ lacks }) => lacks === undefined).map(({ firewall }) => firewall);
+    this.#degraded = results
+      .filter(({ lacks }) => lacks !== undefined)
+      .map(
+        ({ firewall, lacks }) =>
+          `no IPv${firewall.family} NAT: ${lacks}; published ports are relayed, containers reach the host only`,
+      );
+    for (const sentence of this.#degraded) this.parts.log.warn(sentence);
+  }
+
+  /** Resolves when the kernel has what is wanted now. */
+  async sync(): Promise<void> {
+    for (const network of this.parts.networks()) this.#remember(network);
+    await Promise.all(this.#usable.map((firewall) => firewall.want(this.#state(firewall))));
+    // Their rules are gone: from now on somebody else may use these names and addresses.
+    const bridges = new Set(this.parts.networks().map((network) => network.bridge));
+    this.#former = this.#former.filter((one) => bridges.has(one.bridge));
+  }
+
+  /** What had to be repaired. */
+  async heal(): Promise<string[]> {
+    const repaired = await Promise.all(
+      this.#usable.map((firewall) =>
+        firewall.verify().catch((error: unknown) => {
+          this.parts.log.error("the firewall could not be repaired", { error: messageOf(error) });
+          return [];
+        }),
+      ),
+    );
+    return repaired.flat();
+  }
+
+  /** True: other engines still have rules here. */
+  async standDown(): Promise<boolean> {
+    let othersLeft = false;
+    for (const firewall of this.#usable) {
+      try {
+        othersLeft = (await firewall.tearDown()) || othersLeft;
+      } catch (error) {
+        throw during("take the firewall rules away", error);
+      }
+    }
+    return othersLeft;
+  }
+
+  takeOwnCommits(): number {
+    return this.#usable.reduce((sum, firewall) => sum + firewall.takeOwnCommits(), 0);
+  }
+
+  get busy(): boolean {
+    return this.#usable.some((firewall) => firewall.busy);
+  }
+
+  #remember(network: BridgeNetwork): void {
+    if (this.#former.some((one) => one.bridge === network.bridge)) return;
+    this.#former.push({ bridge: network.bridge, subnets: subnetsOf(network) });
+  }
+
+  #state(firewall: Firewall): FirewallState {
+    const input = {
+      networks: this.parts.networks(),
+      forwards: this.#forwards(),
+      masquerade: this.parts.masquerade,
+    };
+    return {
+      rules: firewallRules(firewall.family, input),
+      ownership: {
+        bridges: new Set(this.#former.map((one) => one.bridge)),
+        subnets: this.#former.flatMap((one) => one.subnets),
+      },
+    };
+  }
+
+  #forwards(): PortForward[] {
+    const networks = new Map(this.parts.networks().map((network) => [network.stored.id, network]));
+    return this.parts
+      .sandboxes()
+      .flatMap((sandbox) => (sandbox.state === "releasing" ? [] : forwardsOf(sandbox, networks)));
+  }
+}
+
+const subnetsOf = (network: BridgeNetwork): Prefix[] =>
+  [network.subnet4, network.subnet6].flatMap((subnet) => (subnet ? [subnet.prefix] : []));
+
+const wildcards = ["0.0.0.0", "::"];
+
+/** A port whose host address and container address are of different families is relayed, not forwarded. */
+export function forwardsOf(sandbox: SandboxRecord, networks: ReadonlyMap<string, BridgeNetwork>): PortForward[] {
+  const gateway = sandbox.endpoints.find((endpoint) => endpoint.isGateway);
+  const network = gateway && networks.get(gateway.networkId);
+  if (!gateway || !network) return [];
+  return sandbox.ports.flatMap((port) => {
+    const family = port.hostIp.includes(":") ? 6 : 4;
+    const containerIp = family === 4 ? gateway.ip : gateway.ip6;
+    if (!containerIp) return [];
+    const hostIp = wildcards.includes(port.hostIp) ? "" : port.hostIp;
+    const { proto, containerPort, hostPort } = port;
+    return [{ network, family, proto, containerIp, containerPort, hostIp, hostPort }];
+  });
+}

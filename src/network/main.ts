@@ -1,0 +1,104 @@
+/** hull-netd: networks, addresses, published ports, firewall and DNS of one engine. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { KeelServe } from "../keel/serve.ts";
+import { codeOf, during, messageOf } from "../platform/errors.ts";
+import { type Log, openLog } from "../platform/log.ts";
+import { serveConnection } from "../platform/rpc-server.ts";
+import { listenUnix } from "../platform/unix-listener.ts";
+import { SpanStore } from "../trace/store.ts";
+import { Tracer } from "../trace/tracer.ts";
+import { NETD_SOCKET } from "./api.ts";
+import { handlers } from "./handlers.ts";
+import { kernelOf, Netd } from "./netd.ts";
+import { type NetworkSettings, parseSettings } from "./settings.ts";
+
+const LOCK_PATIENCE_MS = 3000;
+const LOCK_STEP_MS = 20;
+
+/** Exit code: 0 after SIGTERM, 1 when it cannot start. */
+export async function main(argv: string[]): Promise<number> {
+  let settings: NetworkSettings;
+  try {
+    settings = parseSettings(argv);
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    return 1;
+  }
+  const log = openLog({ name: "hull-netd", level: settings.logLevel, dataRoot: settings.dataRoot });
+  try {
+    await serve(settings, log);
+    return 0;
+  } catch (error) {
+    log.error("hull-netd cannot go on", { error: messageOf(error) });
+    return 1;
+  }
+}
+
+async function serve(settings: NetworkSettings, log: Log): Promise<void> {
+  const startedAtMs = Date.now();
+  mkdirSync(settings.execRoot, { recursive: true, mode: 0o711 });
+  const ended = terminated();
+  await using stack = new AsyncDisposableStack();
+  const spans = stack.use(new SpanStore(join(settings.dataRoot, "traces", "hull-netd.db")));
+  const tracer = new Tracer("hull-netd", spans);
+  let netd: Netd | undefined;
+  const keel = stack.use(
+    await KeelServe.open({
+      path: settings.keel,
+      tracer,
+      onQuestion: (question) => netd?.question(question),
+      onNetlink: (watchId, messages) => netd?.netlink(watchId, messages),
+      onRestarted: (why) => {
+        log.warn("keel was started anew", { why });
+        netd?.resume().catch((error: unknown) => log.error("after a restart of keel", { error: messageOf(error) }));
+      },
+      onLockLost: (path, error) => {
+        log.error("another hull-netd has taken this root", { path, error: messageOf(error) });
+        process.exit(1);
+      },
+    }),
+  );
+  await lock(keel, join(settings.execRoot, "netd.lock"));
+  netd = new Netd(settings, kernelOf(keel), log);
+  const running = netd;
+  await running.start();
+  const methods = handlers({ netd, tracer, spans: (traceId) => spans.find({ traceId }), startedAtMs });
+  const listener = await listenUnix({
+    path: join(settings.execRoot, NETD_SOCKET),
+    onConnection: (socket) => serveConnection(socket, methods),
+    onRecreated: (error) => {
+      if (error === undefined) log.warn("the socket file had gone and was made again");
+      else log.error("the socket file cannot be made again", { error: messageOf(error) });
+    },
+  });
+  log.info("ready", { ms: Date.now() - startedAtMs, bridge: running.networks.defaultBridge?.bridge ?? "none" });
+  await ended;
+  log.info("ending");
+  await listener.close();
+  const done = await running.standDown();
+  log.info(done ? "everything of ours on this host was taken away" : "containers run: their networking stays");
+  await running.stop();
+}
+
+/** A predecessor that was killed may take a moment to let go: its keel ends after it. */
+async function lock(keel: KeelServe, path: string): Promise<void> {
+  const giveUpAt = Date.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      await keel.lock(path);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "conflict" || Date.now() > giveUpAt)
+        throw during("another hull-netd runs on this root", error);
+      await new Promise((resolve) => setTimeout(resolve, LOCK_STEP_MS));
+    }
+  }
+}
+
+function terminated(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("SIGTERM", () => resolve());
+    process.once("SIGINT", () => resolve());
+  });
+}

@@ -1,0 +1,223 @@
+/**
+ * The networks: list, create, remove; the predefined ones made at the first start.
+ *
+ * Lifecycle: `start` makes the predefined records and every bridge -> `create`/`remove` -> `heal` puts bridges back -> `standDown` takes
+ * all bridges away and keeps the records.
+ */
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import type { Log } from "../platform/log.ts";
+import type { CreateNetwork, NetworkDetails } from "./api.ts";
+import type { Bridges } from "./bridge/bridges.ts";
+import { viewHost } from "./bridge/host-view.ts";
+import { defaultBridge, predefinedNetwork } from "./default-bridge.ts";
+import { readHostServers } from "./host-resolv.ts";
+import { uniqueLocalPool } from "./ipam/pools.ts";
+import { type Prefix, parseAddress, prefixAround, widthOf } from "./ipam/prefix.ts";
+import type { Kernel } from "./kernel.ts";
+import { activeEndpoints, ambiguousNetwork, networkNotFound, predefinedRemove } from "./messages.ts";
+import { type NetworkSurroundings, newNetwork } from "./new-network.ts";
+import {
+  type BridgeNetwork,
+  type EndpointRecord,
+  parseBridgeNetwork,
+  type SandboxRecord,
+  type StoredNetwork,
+} from "./record.ts";
+import type { NetworkSettings } from "./settings.ts";
+import type { NetworkStore } from "./store.ts";
+
+export interface NetworksParts {
+  readonly kernel: Kernel;
+  readonly store: NetworkStore;
+  readonly bridges: Bridges;
+  readonly settings: NetworkSettings;
+  readonly log: Log;
+  /** The list has changed: rules and names are to be made anew. */
+  readonly changed: () => Promise<void>;
+}
+
+export class Networks {
+  #bridges = new Map<string, BridgeNetwork>();
+
+  constructor(private readonly parts: NetworksParts) {}
+
+  /** The bridge networks, parsed. */
+  all(): readonly BridgeNetwork[] {
+    return [...this.#bridges.values()];
+  }
+
+  bridge(id: string): BridgeNetwork | undefined {
+    return this.#bridges.get(id);
+  }
+
+  get defaultBridge(): BridgeNetwork | undefined {
+    return this.all().find((network) => !network.embeddedDns);
+  }
+
+  /** What the records say, before anything is looked at. */
+  load(): void {
+    this.#parse();
+  }
+
+  async start(): Promise<void> {
+    const { store } = this.parts;
+    for (const stale of store.networks().filter((network) => network.removing)) await this.#finishRemoval(stale);
+    await this.#definePredefined();
+    this.#parse();
+    await this.heal();
+  }
+
+  /** By full id, name, or unambiguous prefix of an id. Throws not-found or invalid-argument. */
+  get(reference: string): StoredNetwork {
+    const list = this.parts.store.networks().filter((network) => !network.removing);
+    const wanted = reference === "default" ? "bridge" : reference;
+    const exact = list.find((network) => network.id === wanted) ?? list.find((network) => network.name === wanted);
+    if (exact) return exact;
+    const matches = wanted === "" ? [] : list.filter((network) => network.id.startsWith(wanted));
+    if (matches.length > 1) throw ambiguousNetwork(reference);
+    if (matches.length === 0) throw networkNotFound(reference);
+    return matches[0]!;
+  }
+
+  async create(request: CreateNetwork): Promise<StoredNetwork> {
+    const around = await this.#surroundings();
+    const stored = newNetwork(request, around);
+    this.parts.store.putNetwork(stored);
+    this.#parse();
+    try {
+      await this.parts.bridges.ensure(this.#bridges.get(stored.id)!, []);
+      await this.parts.changed();
+      return stored;
+    } catch (error) {
+      await this.#finishRemoval(stored);
+      throw error;
+    }
+  }
+
+  async remove(reference: string): Promise<StoredNetwork> {
+    const stored = this.get(reference);
+    if (stored.predefined) throw predefinedRemove(stored.name);
+    const active = connectedTo(this.parts.store.sandboxes(), stored.id);
+    if (active.length > 0) {
+      throw activeEndpoints(
+        stored.name,
+        active.map(
+          ({ sandbox, endpoint }) => `name:"${sandbox.request.names.name}" id:"${endpoint.endpointId.slice(0, 12)}"`,
+        ),
+      );
+    }
+    this.parts.store.putNetwork({ ...stored, removing: true });
+    await this.#finishRemoval({ ...stored, removing: true });
+    return stored;
+  }
+
+  details(stored: StoredNetwork): NetworkDetails {
+    const { userSubnet: _, removing: __, ...shown } = stored;
+    return {
+      ...shown,
+      scope: "local",
+      endpoints: connectedTo(this.parts.store.sandboxes(), stored.id).map(({ sandbox, endpoint }) => ({
+        containerId: sandbox.containerId,
+        name: sandbox.request.names.name,
+        endpointId: endpoint.endpointId,
+        mac: endpoint.mac,
+        ipv4: endpoint.ip && `${endpoint.ip}/${endpoint.prefixLength}`,
+        ipv6: endpoint.ip6 && `${endpoint.ip6}/${endpoint.prefixLength6}`,
+      })),
+    };
+  }
+
+  /** Puts back what is missing; the texts of it. */
+  async heal(): Promise<string[]> {
+    const view = await viewHost(this.parts.kernel);
+    const done: string[] = [];
+    for (const network of this.all()) {
+      const endpoints = connectedTo(this.parts.store.sandboxes(), network.stored.id).map(({ endpoint }) => endpoint);
+      done.push(...(await this.parts.bridges.ensure(network, endpoints, view)));
+    }
+    return done;
+  }
+
+  async standDown(): Promise<void> {
+    for (const network of this.all()) await this.parts.bridges.remove(network);
+  }
+
+  async #finishRemoval(stored: StoredNetwork): Promise<void> {
+    // The rules go first: what names a bridge that is gone would be nobody's.
+    this.#bridges.delete(stored.id);
+    await this.parts.changed();
+    await this.parts.bridges.remove(parseBridgeNetwork(stored));
+    this.parts.store.deleteNetwork(stored.id);
+    this.#parse();
+  }
+
+  #parse(): void {
+    const bridges = this.parts.store.networks().filter((network) => network.driver === "bridge" && !network.removing);
+    this.#bridges = new Map(bridges.map((stored) => [stored.id, parseBridgeNetwork(stored)]));
+  }
+
+  async #definePredefined(): Promise<void> {
+    const { store, settings } = this.parts;
+    const named = (name: string): StoredNetwork | undefined =>
+      store.networks().find((network) => network.name === name);
+    if (!named("host")) store.putNetwork(predefinedNetwork("host", "host"));
+    if (!named("none")) store.putNetwork(predefinedNetwork("none", "null"));
+    const around = {
+      ...(await this.#surroundings()),
+      existing: store.networks().filter(({ name }) => name !== "bridge"),
+    };
+    const wanted = defaultBridge({
+      settings,
+      around,
+      before: named("bridge"),
+      view: await viewHost(this.parts.kernel),
+    });
+    const before = named("bridge");
+    if (before && (!wanted || wanted.bridgeName !== before.bridgeName)) {
+      store.putNetwork({ ...before, removing: true });
+      await this.#finishRemoval(before);
+    }
+    if (wanted && JSON.stringify(wanted) !== JSON.stringify(named("bridge"))) store.putNetwork(wanted);
+  }
+
+  async #surroundings(): Promise<NetworkSurroundings> {
+    const { kernel, store, settings } = this.parts;
+    const view = await viewHost(kernel);
+    const ours = new Set(store.networks().map((network) => network.bridgeName));
+    return {
+      existing: store.networks(),
+      onLink: [
+        ...view.onLink.filter((route) => !ours.has(route.interface)).map((route) => route.prefix),
+        ...readHostServers().flatMap(serverPrefix),
+      ],
+      pools: settings.pools.filter((pool) => pool.base.family === 4),
+      pools6: [...settings.pools.filter((pool) => pool.base.family === 6), uniqueLocalPool(hostHash())],
+      interfaces: view.links.map((link) => link.name),
+      defaultMtu: undefined,
+    };
+  }
+}
+
+const hostHash = (): bigint => createHash("sha256").update(hostname()).digest().readBigUInt64BE(0);
+
+function serverPrefix(server: string): Prefix[] {
+  try {
+    const address = parseAddress(server);
+    return [prefixAround(address, widthOf(address.family))];
+  } catch {
+    return [];
+  }
+}
+
+/** Connected endpoints of a network. */
+export function connectedTo(
+  sandboxes: readonly SandboxRecord[],
+  networkId: string,
+): { readonly sandbox: SandboxRecord; readonly endpoint: EndpointRecord }[] {
+  return sandboxes
+    .filter((sandbox) => sandbox.state !== "releasing")
+    .flatMap((sandbox) =>
+      sandbox.endpoints.filter((one) => one.networkId === networkId).map((endpoint) => ({ sandbox, endpoint })),
+    );
+}
