@@ -1,6 +1,6 @@
 /** Figures of a cgroup, as src/runc reads them, in the Engine API's shape. */
 import { totalmem } from "node:os";
-import type { BlockIoEntry, CgroupStats } from "../../runc/cgroup/stats.ts";
+import type { BlkioEntry, CgroupStats } from "../../runc/cgroup/stats.ts";
 
 export type CgroupFigures = CgroupStats;
 
@@ -15,41 +15,43 @@ export const nullBlkio = {
   sectors_recursive: null,
 };
 
-export function dockerFigures({ cpu, memory, pids, blockIo }: CgroupFigures) {
+export function dockerFigures({ cpu, memory, pids, blkio }: CgroupFigures) {
   return {
     cpu: {
       cpu_usage: {
-        total_usage: cpu.usageNs,
-        ...(cpu.perCpuNs.length > 0 && { percpu_usage: cpu.perCpuNs }),
-        usage_in_kernelmode: cpu.systemNs,
-        usage_in_usermode: cpu.userNs,
+        total_usage: cpu.total,
+        ...(cpu.perCpu.length > 0 && { percpu_usage: cpu.perCpu }),
+        usage_in_kernelmode: cpu.kernel,
+        usage_in_usermode: cpu.user,
       },
       throttling_data: {
         periods: cpu.periods,
         throttled_periods: cpu.throttledPeriods,
-        throttled_time: cpu.throttledNs,
+        throttled_time: cpu.throttledTime,
       },
     },
     memory: memoryFigures(memory),
-    pids: { current: pids.current, ...(pids.limit !== undefined && { limit: pids.limit }) },
+    pids: { current: pids.current, ...(pids.limit > 0 && { limit: pids.limit }) },
     blkio: {
       ...nullBlkio,
-      io_service_bytes_recursive: rows(blockIo.serviceBytes),
-      io_serviced_recursive: rows(blockIo.serviced),
+      io_service_bytes_recursive: rows(blkio.serviceBytes),
+      io_serviced_recursive: rows(blkio.serviced),
     },
   };
 }
 
-/** No limit (the kernel's number beyond any machine included) shows the machine's memory, as Docker does. */
+/** Limits near 2^63 are the kernel's way to say none: the machine's memory is shown, as Docker does. */
+const NO_LIMIT = 2 ** 60;
+
 function memoryFigures(memory: CgroupFigures["memory"]): object {
   return {
-    usage: memory.usageBytes,
-    ...(memory.maxUsageBytes > 0 && { max_usage: memory.maxUsageBytes }),
-    stats: memory.details,
-    ...(memory.failures > 0 && { failcnt: memory.failures }),
-    limit: Math.min(memory.limitBytes ?? Number.POSITIVE_INFINITY, totalmem()),
+    usage: memory.usage,
+    ...(memory.maxUsage > 0 && { max_usage: memory.maxUsage }),
+    stats: memory.stats,
+    ...(memory.failcnt > 0 && { failcnt: memory.failcnt }),
+    limit: memory.limit === 0 || memory.limit > NO_LIMIT ? totalmem() : memory.limit,
   };
 }
 
-const rows = (entries: readonly BlockIoEntry[]) =>
+const rows = (entries: readonly BlkioEntry[]) =>
   entries.length > 0 ? entries.map(({ major, minor, op, value }) => ({ major, minor, op, value })) : null;

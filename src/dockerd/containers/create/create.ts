@@ -155,12 +155,19 @@ interface Making {
 
 async function make(deps: ContainerDeps, { record, image, made, undo, parent }: Making): Promise<Container> {
   const { id } = record;
-  const spec = Buffer.from(JSON.stringify(buildSpec(deps, record)));
+  const spec = JSON.stringify(buildSpec(deps, record));
   undo.defer(() => deps.sandboxes.forget(record));
   const reserved = needsReservation(record) ? deps.sandboxes.reserve(record) : Promise.resolve();
   const labels = { "com.docker/engine.bundle.path": record.directory };
   const store = deps.tasks.createContainer(
-    { container: id, imageName: image.recordName, snapshotter: record.driver, parent: image.chainId, spec, labels },
+    {
+      container: id,
+      imageName: image.recordName,
+      snapshotter: record.driver,
+      parent: image.chainId,
+      spec: Buffer.from(spec),
+      labels,
+    },
     parent,
   );
   undo.defer(() => deps.tasks.removeContainer(id, record.driver));
@@ -170,7 +177,9 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
   await deps.store.create(complete);
   await writeInitialFiles(complete, logFileOf(complete));
   if (made.copies.length > 0) await fillVolumes(deps, complete, made);
-  return new Container(complete, deps.store);
+  const container = new Container(complete, deps.store);
+  container.lastSpec = spec;
+  return container;
 }
 
 const needsReservation = (record: ContainerRecord): boolean =>

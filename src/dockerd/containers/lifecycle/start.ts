@@ -44,9 +44,34 @@ function refuseWrongState({ state, id }: ContainerRecord): void {
 }
 
 async function bringUp(deps: ContainerDeps, container: Container, options: StartOptions): Promise<void> {
-  const { parent } = options;
   const before = container.record;
+  const step = <T>(name: string, work: (parent: SpanContext) => Promise<T>): Promise<T> =>
+    deps.tracer.within(name, { parent: options.parent, attributes: { container: before.id } }, (span) =>
+      work(span.context),
+    );
   verifyJoined(before, specFacts(deps));
+  const sandbox = await step("prepare", (parent) => prepare(deps, container, parent));
+  await step("create task", (parent) => deps.tasks.create(before.id, taskOf(before, sandbox), parent));
+  await step("attach clients", () => container.streams.attachWaiting());
+  const pid = await step("start task", (parent) => deps.tasks.start(before.id, parent));
+  container.stopRequested = false;
+  const restartCount = options.byPolicy ? before.restartCount + 1 : 0;
+  await step("record start", () =>
+    container.move(
+      { kind: "started", pid, at: timeNow() },
+      { startedBefore: true, manuallyStopped: false, restartCount },
+    ),
+  );
+  announce(deps, container.record, sandbox);
+  deps.sandboxes.running(container.record).catch((error: unknown) => {
+    deps.log.warn("hand the DNS sockets to netd", { container: before.id, error: String(error) });
+  });
+  deps.health.start(container);
+}
+
+/** What the task stands on: network, specification, volumes, files. */
+async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
+  const before = container.record;
   const spec = JSON.stringify(buildSpec(deps, before));
   const [sandbox] = await Promise.all([
     deps.sandboxes.connect(before, parent),
@@ -56,24 +81,9 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
   ]);
   container.lastSpec = spec;
   await writeNetworkFiles(before, sandbox);
-  container.show({ sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints } });
-  await deps.tasks.create(before.id, taskOf(before, sandbox), parent);
-  await container.streams.attachWaiting();
-  const pid = await deps.tasks.start(before.id, parent);
-  container.stopRequested = false;
-  await container.move(
-    { kind: "started", pid, at: timeNow() },
-    {
-      startedBefore: true,
-      manuallyStopped: false,
-      restartCount: options.byPolicy ? before.restartCount + 1 : 0,
-    },
-  );
-  announce(deps, container.record, sandbox);
-  deps.sandboxes.running(container.record).catch((error: unknown) => {
-    deps.log.warn("hand the DNS sockets to netd", { container: before.id, error: String(error) });
-  });
-  deps.health.start(container);
+  const { id, key, ports, endpoints } = sandbox;
+  container.show({ sandbox: { id, key, ports, endpoints } });
+  return sandbox;
 }
 
 const taskOf = (record: ContainerRecord, sandbox: Sandbox) => ({

@@ -101,14 +101,14 @@ async function within(work: Promise<unknown>, limitMs: number | undefined): Prom
   }
 }
 
-/** With its event. A process that has just gone is fine: its end is on the way. */
+/** The event first: the end it causes comes after it. A process that has just gone is fine: its end is on the way. */
 async function sendSignal(deps: ContainerDeps, container: Container, signal: number): Promise<void> {
+  deps.events.container(container.record, "kill", { signal: String(signal) });
   try {
     await deps.tasks.kill(container.id, signal);
   } catch (error) {
     if (!(error instanceof HullError && error.code === "not-found")) throw error;
   }
-  deps.events.container(container.record, "kill", { signal: String(signal) });
 }
 
 export interface KillOptions {

@@ -159,6 +159,10 @@ export class Supervisor implements ExitActions {
   #startWithEngine(container: Container): void {
     const { state, hostConfig, manuallyStopped, startedBefore } = container.record;
     if (state.kind !== "exited" || !startedBefore) return;
+    if (hostConfig.AutoRemove) {
+      this.remove(container); // The engine ended before it could.
+      return;
+    }
     if (!startsWithEngine(hostConfig.RestartPolicy, { exitCode: state.exitCode, manuallyStopped })) return;
     this.#queued(container, "start with the engine", async () => {
       if (container.state.kind === "exited")
