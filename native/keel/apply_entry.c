@@ -69,6 +69,7 @@ static int write_bytes(struct apply *a, const struct tar_entry *e, int fd) {
   uint64_t end = 0;
   int error = 0;
   for (size_t i = 0; error == 0 && i < e->extent_count; i++) {
+    if (e->extents[i].length == 0) continue; /* marks the end of a file that ends in a hole */
     error = write_extent(a, fd, &e->extents[i], e->extents[i].offset != end);
     end = e->extents[i].offset + e->extents[i].length;
   }
