@@ -16,10 +16,14 @@ export async function writeInitialFiles(record: ContainerRecord, log: LogFileSet
 }
 
 /** Before a start: the addresses are known. Written in place, because a joined container may have them bound. */
-export async function writeNetworkFiles(record: ContainerRecord, sandbox: Sandbox): Promise<void> {
+export async function writeNetworkFiles(
+  record: ContainerRecord,
+  sandbox: Sandbox,
+  links: readonly string[] = [],
+): Promise<void> {
   const { directory, hostConfig } = record;
   const isHost = hostConfig.NetworkMode === "host";
-  const hosts = isHost ? await hostHosts(record, sandbox) : hostsText(record, sandbox);
+  const hosts = isHost ? await hostHosts(record, sandbox) : hostsText(record, sandbox, links);
   await Promise.all([
     writeFile(`${directory}/hosts`, hosts),
     ...(sandbox.resolvConf === undefined ? [] : [writeFile(`${directory}/resolv.conf`, sandbox.resolvConf)]),
@@ -36,8 +40,12 @@ const loopback = [
 ];
 
 /** Pure. */
-export function hostsText(record: ContainerRecord, sandbox: Sandbox | undefined): string {
-  const lines = [...loopback, ...extraLines(record, sandbox), ...ownLines(record, sandbox)];
+export function hostsText(
+  record: ContainerRecord,
+  sandbox: Sandbox | undefined,
+  links: readonly string[] = [],
+): string {
+  const lines = [...loopback, ...extraLines(record, sandbox), ...links, ...ownLines(record, sandbox)];
   return lines.map((line) => `${line}\n`).join("");
 }
 

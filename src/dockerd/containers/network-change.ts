@@ -6,6 +6,7 @@ import { endpointOf } from "./create/settings.ts";
 import { containerOf } from "./create/verify-modes.ts";
 import type { ContainerDeps } from "./deps.ts";
 import { writeNetworkFiles } from "./files.ts";
+import { linkLines } from "./links.ts";
 import type { Sandbox } from "./sandboxes.ts";
 import { isActive } from "./state.ts";
 
@@ -28,7 +29,7 @@ export async function connectNetwork(deps: ContainerDeps, change: NetworkChange)
     }
     const sandbox = await deps.sandboxes.attach(record, network.name, settings);
     await container.update({ endpoints });
-    await apply(container, sandbox);
+    await apply(deps, container, sandbox);
     deps.events.network(container.record, "connect", { id: network.id, name: network.name, type: network.driver });
   });
 }
@@ -51,7 +52,7 @@ export async function disconnectNetwork(deps: ContainerDeps, change: NetworkChan
     }
     const sandbox = await deps.sandboxes.detach(record, network.name);
     await container.update({ endpoints });
-    await apply(container, sandbox);
+    await apply(deps, container, sandbox);
     deps.events.network(container.record, "disconnect", { id: network.id, name: network.name, type: network.driver });
   });
 }
@@ -78,9 +79,10 @@ function refuse({ record }: Container, network: string): void {
     );
 }
 
-async function apply(container: Container, sandbox: Sandbox): Promise<void> {
+async function apply(deps: ContainerDeps, container: Container, sandbox: Sandbox): Promise<void> {
   await container.update({
     sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints },
   });
-  await writeNetworkFiles(container.record, sandbox);
+  const links = linkLines(container.record, (reference) => deps.registry.get(reference).record);
+  await writeNetworkFiles(container.record, sandbox, links);
 }

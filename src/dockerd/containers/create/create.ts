@@ -9,6 +9,7 @@ import { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { writeInitialFiles } from "../files.ts";
 import { resolveInRoot } from "../in-root.ts";
+import { parseLink } from "../links.ts";
 import { logFileOf, verifyLogConfig } from "../log-config.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
 import { buildSpec } from "../spec/spec.ts";
@@ -42,6 +43,7 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const warnings = verify(draft, { cpus: availableParallelism() });
   verifyLogConfig(draft.hostConfig.LogConfig);
   verifyRuntime(deps, draft.hostConfig.Runtime);
+  for (const link of draft.hostConfig.Links ?? []) deps.registry.get(parseLink(link).reference);
   const plan = planMounts({ ...draft, lookUp: (reference) => deps.registry.get(reference).record });
   const name = named ?? randomName((taken) => deps.registry.isTaken(taken));
   await using undo = new AsyncDisposableStack();

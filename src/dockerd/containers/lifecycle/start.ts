@@ -6,6 +6,7 @@ import type { Container } from "../container.ts";
 import { ensureBindSources } from "../create/mounts.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { writeNetworkFiles } from "../files.ts";
+import { linkLines } from "../links.ts";
 import { logFileOf } from "../log-config.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
 import type { Sandbox } from "../sandboxes.ts";
@@ -73,6 +74,7 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
 async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
   const before = container.record;
   const spec = JSON.stringify(buildSpec(deps, before));
+  const links = linkLines(before, specFacts(deps).lookUp);
   const [sandbox] = await Promise.all([
     deps.sandboxes.connect(before, parent),
     container.lastSpec === spec ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
@@ -80,7 +82,7 @@ async function prepare(deps: ContainerDeps, container: Container, parent: SpanCo
     ensureBindSources(before.mounts),
   ]);
   container.lastSpec = spec;
-  await writeNetworkFiles(before, sandbox);
+  await writeNetworkFiles(before, sandbox, links);
   const { id, key, ports, endpoints } = sandbox;
   container.show({ sandbox: { id, key, ports, endpoints } });
   return sandbox;
