@@ -22,7 +22,12 @@ function listing(truncate: boolean, human: boolean): Listing<Entry> {
       CreatedAt: { header: "CREATED AT", value: created },
       CreatedSince: {
         header: "CREATED",
-        value: (entry) => (human ? `${humanDuration(Date.now() / 1000 - entry.Created)} ago` : created(entry)),
+        value: (entry) =>
+          entry.Created <= 0
+            ? "N/A"
+            : human
+              ? `${humanDuration(Date.now() / 1000 - entry.Created)} ago`
+              : created(entry),
       },
       CreatedBy: { header: "CREATED BY", value: (entry) => shorten(entry.CreatedBy.replaceAll("\t", " ")) },
       Size: { header: "SIZE", value: (entry) => (human ? humanSize(entry.Size, 3) : String(entry.Size)) },

@@ -4,8 +4,21 @@ import { Demultiplexer } from "./multiplexed.ts";
 
 const SIGPIPE_EXIT = 141;
 
+const watched = new WeakSet<NodeJS.WriteStream>();
+
+/** A reader that has gone is told by an event too, which would end us with a stack trace. */
+function watchForClosedReader(target: NodeJS.WriteStream): void {
+  if (watched.has(target)) return;
+  watched.add(target);
+  target.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(SIGPIPE_EXIT);
+    throw error;
+  });
+}
+
 /** Resolves once the bytes have left (or are buffered by the kernel). */
 export function write(target: NodeJS.WriteStream, bytes: Uint8Array | string): Promise<void> {
+  watchForClosedReader(target);
   return new Promise((resolve, reject) => {
     target.write(bytes, (error) => {
       if (!error) resolve();
