@@ -144,6 +144,7 @@ const codeOfErrno: Readonly<Record<string, ErrorCode>> = {
   EAGAIN: "resource-exhausted",
   ENOSPC: "resource-exhausted",
   EINVAL: "invalid-argument",
+  EBADMSG: "invalid-argument",
   ENOTTY: "invalid-argument",
   ENAMETOOLONG: "invalid-argument",
   EACCES: "permission-denied",
