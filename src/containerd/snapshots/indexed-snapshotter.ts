@@ -32,6 +32,9 @@ export class IndexedSnapshotter implements Snapshotter {
   /** Names on their way into the index. */
   readonly #pending = new Map<string, { readonly name: string; readonly parent: string }>();
 
+  readonly #discarding = new Set<Promise<void>>();
+  readonly #leftovers = new Set<string>();
+
   constructor(private readonly options: IndexedSnapshotterOptions) {
     const table = `snapshot_${options.driver.name}`;
     this.#records = new Records<SnapshotInfo>({ db: options.db, table, ...asJson<SnapshotInfo>() });
@@ -141,6 +144,11 @@ export class IndexedSnapshotter implements Snapshotter {
     return this.options.driver.paths(snapshot, this.#stack(namespace, snapshot.parent));
   }
 
+  /** Every deletion begun so far has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#discarding);
+  }
+
   /** At start: deletes directories without a record (made or removed when the process died) and empties the trash. */
   async sweep(entries: { readonly directories: readonly string[]; readonly trash: readonly string[] }): Promise<void> {
     const { driver, trash, kernel } = this.options;
@@ -247,10 +255,23 @@ export class IndexedSnapshotter implements Snapshotter {
     return undefined;
   }
 
+  /** Deletes in the background. What could not be deleted is tried again with the next one. */
   #discard(path: string): void {
-    this.options.kernel.run([operation("removeTree", { path }, { cause: "removed snapshot" })]).catch((error) => {
-      this.options.onLeftover(path, error);
-    });
+    const paths = [...this.#leftovers, path];
+    this.#leftovers.clear();
+    for (const one of paths) {
+      const work = this.options.kernel
+        .run([operation("removeTree", { path: one }, { cause: "removed snapshot" })])
+        .then(
+          () => undefined,
+          (error) => {
+            this.#leftovers.add(one);
+            this.options.onLeftover(one, error);
+          },
+        )
+        .finally(() => this.#discarding.delete(work));
+      this.#discarding.add(work);
+    }
   }
 }
 

@@ -16,10 +16,12 @@ async function subjectOf(driverAt: (root: string) => SnapshotDriver): Promise<Su
   for (const path of [trash, driver.home, ...driver.keep.map((name) => join(driver.home, name))])
     mkdirSync(path, { recursive: true });
   const keel = await KeelServe.open();
+  const opened: IndexedSnapshotter[] = [];
   const open = () => {
     const db = openDatabase({ path: join(directory, "s.db"), synchronous: "NORMAL", schemaVersion: 1 });
     const onLeftover = (path: string, error: unknown): void => console.error(path, error);
-    return new IndexedSnapshotter({ driver, db, kernel: keel, trash, onLeftover });
+    opened.push(new IndexedSnapshotter({ driver, db, kernel: keel, trash, onLeftover }));
+    return opened.at(-1)!;
   };
   return {
     snapshotter: open(),
@@ -33,6 +35,7 @@ async function subjectOf(driverAt: (root: string) => SnapshotDriver): Promise<Su
       return again;
     },
     async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((one) => one.settled()));
       await keel[Symbol.asyncDispose]();
       rmSync(directory, { recursive: true, force: true });
     },
