@@ -209,7 +209,8 @@ static int handle(const struct loop_port *port, const struct message *m) {
 }
 
 static void on_request(const struct message *m) {
-  const struct loop_port port = {serve.epoll, NULL, send_frame};
+  static struct loop_port port; /* relays and watches keep a pointer to it */
+  port = (struct loop_port){serve.epoll, NULL, send_frame};
   int error;
   if (m->type == EVENT_DATAGRAM) {
     relay_answer(m->id, m->payload); /* an asker that has gone needs no answer */
