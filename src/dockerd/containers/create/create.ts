@@ -43,8 +43,8 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const warnings = verify(draft, { cpus: availableParallelism() });
   verifyLogConfig(draft.hostConfig.LogConfig);
   verifyRuntime(deps, draft.hostConfig.Runtime);
-  for (const link of draft.hostConfig.Links ?? []) deps.registry.get(parseLink(link).reference);
-  const plan = planMounts({ ...draft, lookUp: (reference) => deps.registry.get(reference).record });
+  for (const link of draft.hostConfig.Links ?? []) namedContainer(deps, parseLink(link).reference);
+  const plan = planMounts({ ...draft, lookUp: (reference) => namedContainer(deps, reference) });
   const name = named ?? randomName((taken) => deps.registry.isTaken(taken));
   await using undo = new AsyncDisposableStack();
   undo.use(deps.registry.reserve(name, id));
@@ -55,6 +55,13 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   deps.registry.add(container);
   deps.events.container(container.record, "create");
   return { id, warnings };
+}
+
+/** A container that the request names. Not found is the request's fault here: a 404 would tell the client that the image is missing. */
+function namedContainer(deps: ContainerDeps, reference: string): ContainerRecord {
+  const container = deps.registry.find(reference);
+  if (!container) throw invalid(`No such container: ${reference}`);
+  return container.record;
 }
 
 const isEmpty = (body: CreateBody): boolean =>
@@ -99,7 +106,7 @@ function draftOf(deps: ContainerDeps, { request, image, id }: DraftParts): Conta
 function joinedIds(deps: ContainerDeps, host: ContainerRecord["hostConfig"]): ContainerRecord["hostConfig"] {
   const joined = (mode: string): string => {
     const reference = containerOf(mode);
-    return reference === undefined || reference === "" ? mode : `container:${deps.registry.get(reference).id}`;
+    return reference === undefined || reference === "" ? mode : `container:${namedContainer(deps, reference).id}`;
   };
   return {
     ...host,
@@ -114,16 +121,23 @@ function endpointsOf(deps: ContainerDeps, body: CreateBody, mode: string): Recor
   if (containerOf(mode) !== undefined || body.NetworkDisabled) return {};
   const given = body.NetworkingConfig?.EndpointsConfig ?? {};
   const endpoints: Record<string, EndpointSettings> = {};
-  const primary = deps.networks.find(mode)?.name ?? mode;
+  const primary = networkName(deps, mode);
   endpoints[primary] = endpointOf(given[mode] ?? given[primary] ?? (mode === "bridge" ? given.default : undefined));
   for (const [name, settings] of Object.entries(given)) {
-    const known = name === "default" && mode === "bridge" ? primary : (deps.networks.find(name)?.name ?? name);
+    const known = name === "default" && mode === "bridge" ? primary : networkName(deps, name);
     endpoints[known] ??= endpointOf(settings);
   }
   if (body.MacAddress !== "" && endpoints[primary]!.MacAddress === "")
     endpoints[primary] = { ...endpoints[primary]!, MacAddress: body.MacAddress };
   verifyEndpoints(endpoints, primary);
   return endpoints;
+}
+
+/** By name or id. Throws invalid-argument (see `namedContainer`). */
+function networkName(deps: ContainerDeps, reference: string): string {
+  const network = deps.networks.find(reference);
+  if (!network) throw invalid(`network ${reference} not found`);
+  return network.name;
 }
 
 function verifyEndpoints(endpoints: Readonly<Record<string, EndpointSettings>>, primary: string): void {
