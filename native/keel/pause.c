@@ -123,9 +123,8 @@ _Noreturn void pause_become(const struct pause_start *start) {
   title_set("pause", "/pause");
   int error = prepare();
   if (error) refuse(start->reply, error, "prepare pause");
-  pause_state.reply.fd = -1;
-  shim_fork_first(start->request, start->reply);
-  close(start->reply.fd);
+  pause_state.reply = start->reply;
+  shim_fork_first(start->request);
   for (;;) {
     struct epoll_event event;
     if (epoll_wait(pause_state.epoll, &event, 1, -1) == 1) on_event(event.data.fd);

@@ -65,10 +65,8 @@ static int receive(void) {
   else if (fd >= 0) close(fd);
   if (index >= 0) remove_at((size_t)index);
   if (message.kind == HOLD_DROP_SLOT) drop_slot(message.slot);
-  if (message.kind == HOLD_LAUNCHED) {
-    pause_state.launched = true;
-    pause_state.reply.fd = -1; /* answered */
-  }
+  if (message.kind == HOLD_LAUNCHED) pause_state.launched = true;
+  if (message.kind == HOLD_ANSWERED) launch_answered();
   if (message.kind == HOLD_GOODBYE) {
     pause_state.goodbye = true;
     pause_state.end_with_shim = message.flag & 1;

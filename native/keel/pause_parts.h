@@ -19,7 +19,7 @@ struct pause {
   bool goodbye;                    /* it said that it would end */
   bool end_with_shim;
   bool first_launch;               /* the shim that is coming up answers the LAUNCH; if it fails, so does pause */
-  struct launch_reply reply;       /* of a FORK_SHIM that is under way */
+  struct launch_reply reply;       /* of the launch under way, for when the shim dies before it has answered; fd -1: none */
   struct shim_config config;
   struct shared *shared;
   struct held *held;
@@ -39,13 +39,16 @@ void held_drop_all(void);
 int held_find(uint32_t slot, uint32_t what);
 
 /* pause_shim.c */
-void shim_fork_first(const struct launch_request *request, struct launch_reply reply);
+void shim_fork_first(const struct launch_request *request);
 void shim_fork_again(void);
+void launch_answered(void);
+void launch_answer(int error, const char *text);
 void shim_died(void);
 bool init_lives(void);
 void tell_reaped(void);
 
 /* pause_requests.c */
+struct outcome pause_outcome(int error, const char *text);
 void callers_accept(void);
 void caller_readable(struct caller *caller);
 _Noreturn void pause_end(int code);

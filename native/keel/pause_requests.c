@@ -39,7 +39,7 @@ static int init_pid(void) {
   return 0;
 }
 
-static struct outcome info(int error, const char *text) {
+struct outcome pause_outcome(int error, const char *text) {
   struct outcome outcome = outcome_errno(error, text);
   outcome.pause_pid = getpid();
   outcome.shim_pid = pause_state.shim;
@@ -81,28 +81,28 @@ static void answer(struct caller *caller, uint32_t id, struct outcome outcome, b
 static void on_fork_shim(struct caller *caller, const struct message *message) {
   struct launch_request request;
   if (pause_state.shim) {
-    answer(caller, message->id, info(EBUSY, "the shim lives"), false);
+    answer(caller, message->id, pause_outcome(EBUSY, "the shim lives"), false);
     return;
   }
   int error = launch_parse(message->payload, &request);
   if (error) {
-    answer(caller, message->id, info(-error, "the launch can't be read"), false);
+    answer(caller, message->id, pause_outcome(-error, "the launch can't be read"), false);
     return;
   }
   struct shim_config old = pause_state.config;
   pause_state.config = request.config;
   shim_config_free(&old);
   pause_state.first_launch = false;
-  pause_state.reply = (struct launch_reply){.fd = caller->fd, .id = message->id};
-  shim_fork_first(&request, pause_state.reply);
+  pause_state.reply = (struct launch_reply){.fd = caller->fd, .id = message->id, .steps = {"", 0}, .outputs = {"", 0}};
+  shim_fork_first(&request);
 }
 
 static void on_stop(struct caller *caller, uint32_t id) {
   if (init_lives()) {
-    answer(caller, id, info(EBUSY, "the container's process lives"), false);
+    answer(caller, id, pause_outcome(EBUSY, "the container's process lives"), false);
     return;
   }
-  answer(caller, id, info(0, NULL), false);
+  answer(caller, id, pause_outcome(0, NULL), false);
   pause_end(0);
 }
 
@@ -110,17 +110,17 @@ void caller_readable(struct caller *caller) {
   struct message message;
   int got = inbox_read(&caller->in, caller->fd, &message);
   if (got == 0) return;
-  if (got == -EPROTO) answer(caller, inbox_id(&caller->in), info(EPROTO, "the message is too long"), false);
+  if (got == -EPROTO) answer(caller, inbox_id(&caller->in), pause_outcome(EPROTO, "the message is too long"), false);
   if (got < 0) {
     caller_close(caller);
     return;
   }
   switch (message.type) {
     case FORK_SHIM: on_fork_shim(caller, &message); break;
-    case BORROW: answer(caller, message.id, info(0, NULL), true); break;
-    case INFO: answer(caller, message.id, info(0, NULL), false); break;
+    case BORROW: answer(caller, message.id, pause_outcome(0, NULL), true); break;
+    case INFO: answer(caller, message.id, pause_outcome(0, NULL), false); break;
     case STOP: on_stop(caller, message.id); break;
-    default: answer(caller, message.id, info(EPROTO, "no such request"), false);
+    default: answer(caller, message.id, pause_outcome(EPROTO, "no such request"), false);
   }
   inbox_done(&caller->in);
 }

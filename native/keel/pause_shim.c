@@ -71,23 +71,38 @@ static int fork_shim(struct shim_start *start) {
   return 0;
 }
 
-/* `reply.fd` is answered by the shim; here only if it can't be forked. */
-void shim_fork_first(const struct launch_request *request, struct launch_reply reply) {
+/* Pause's copy of the reply's descriptor: its own after a LAUNCH, its caller's connection after a FORK_SHIM. */
+void launch_answered(void) {
+  if (pause_state.first_launch && pause_state.reply.fd >= 0) close(pause_state.reply.fd);
+  pause_state.reply.fd = -1;
+}
+
+/* Instead of a shim that did not live to do it. */
+void launch_answer(int error, const char *text) {
+  if (pause_state.reply.fd < 0) return;
+  struct outcome outcome = pause_outcome(error, text);
+  outcome.steps = pause_state.reply.steps;
+  outcome.outputs = pause_state.reply.outputs;
+  struct reply_record record = result_record(&outcome);
+  size_t size = 0;
+  uint8_t *frame = frame_build(REPLY_TYPE, pause_state.reply.id, &record, 1, &size);
+  if (frame) send_whole(pause_state.reply.fd, frame, size);
+  free(frame);
+  launch_answered();
+}
+
+/* Answered by the shim; here only if it can't be forked. */
+void shim_fork_first(const struct launch_request *request) {
   held_drop_all();
   if (madvise(pause_state.shared, sizeof *pause_state.shared, MADV_REMOVE)) /* reads as zeros from here on */
     memset(pause_state.shared, 0, sizeof *pause_state.shared);
-  struct shim_start start = {.stdio = request->stdio, .stage = request->stage, .reply = reply};
+  struct shim_start start = {.stdio = request->stdio, .stage = request->stage, .reply = pause_state.reply};
   pause_state.launched = false;
   pause_state.end_with_shim = false;
   pause_state.failures = 0;
   int error = fork_shim(&start);
-  if (error == 0) return;
-  struct outcome outcome = outcome_errno(-error, "fork the shim");
-  struct reply_record record = result_record(&outcome);
-  size_t size;
-  uint8_t *frame = frame_build(REPLY_TYPE, reply.id, &record, 1, &size);
-  if (frame) send_whole(reply.fd, frame, size);
-  free(frame);
+  if (error) launch_answer(-error, "fork the shim");
+  if (error && pause_state.first_launch) pause_end(1);
 }
 
 void shim_fork_again(void) {
@@ -111,20 +126,6 @@ static void schedule_next(void) {
   timerfd_settime(pause_state.timer, 0, &at, NULL);
 }
 
-/* A launch that the shim did not live to answer. */
-static void launch_failed(void) {
-  if (pause_state.first_launch) pause_end(1);
-  held_drop_all();
-  if (pause_state.reply.fd < 0) return;
-  struct outcome outcome = outcome_errno(ECHILD, "the shim ended before the container was made");
-  struct reply_record record = result_record(&outcome);
-  size_t size;
-  uint8_t *frame = frame_build(REPLY_TYPE, pause_state.reply.id, &record, 1, &size);
-  if (frame) send_whole(pause_state.reply.fd, frame, size);
-  free(frame);
-  pause_state.reply.fd = -1;
-}
-
 void shim_died(void) {
   held_drain();
   close(pause_state.pair);
@@ -134,11 +135,17 @@ void shim_died(void) {
     held_drop_all();
     if (pause_state.first_launch && !pause_state.launched) pause_end(1);
     if (pause_state.end_with_shim) pause_end(0);
-    pause_state.reply.fd = -1;
+    launch_answered();
     return;
   }
-  if (pause_state.launched) schedule_next();
-  else launch_failed();
+  if (pause_state.launched) {
+    launch_answer(0, NULL);
+    schedule_next();
+    return;
+  }
+  launch_answer(ECHILD, "the shim ended before the container was made");
+  if (pause_state.first_launch) pause_end(1);
+  held_drop_all();
 }
 
 void tell_reaped(void) {

@@ -131,6 +131,7 @@ static void send_launch(struct outcome outcome) {
   free(frame);
   close(reply->fd);
   reply->fd = -1;
+  hold_say(HOLD_ANSWERED, 0);
 }
 
 void reply_outcome(struct reply_to to, struct outcome outcome) {

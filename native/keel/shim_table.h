@@ -54,7 +54,7 @@ struct held {
 };
 
 /* Messages between shim and pause (SEQPACKET). */
-enum hold_kind { HOLD_KEEP, HOLD_DROP, HOLD_DROP_SLOT, HOLD_LAUNCHED, HOLD_GOODBYE, HOLD_REAPED };
+enum hold_kind { HOLD_KEEP, HOLD_DROP, HOLD_DROP_SLOT, HOLD_LAUNCHED, HOLD_ANSWERED, HOLD_GOODBYE, HOLD_REAPED };
 
 struct hold_message {
   uint32_t kind, slot, what, flag;

@@ -28,8 +28,9 @@ bool outbox_pending(const struct outbox *o) { return held(&o->first) > 0 || spil
 
 bool outbox_full(const struct outbox *o) {
   if (held(&o->last) > 0) return true;
-  if (o->spill_broken || !*o->spill_dir) return held(&o->first) >= RING_BYTES / 2;
-  return spilled(o) >= o->spill_limit && held(&o->first) >= RING_BYTES / 2;
+  uint64_t limit = RING_BYTES / 2;
+  if (!o->spill_broken && *o->spill_dir && o->spill_limit > limit) limit = o->spill_limit;
+  return held(&o->first) + spilled(o) >= limit;
 }
 
 static void ring_free(struct ring *r) {
