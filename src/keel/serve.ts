@@ -13,7 +13,7 @@ import type { MeasuredStep, Tracer } from "../trace/tracer.ts";
 import { Coprocess } from "./coprocess.ts";
 import { encodeOperations, type Operation } from "./plan.ts";
 import { measuredSteps, outputsByIndex } from "./result.ts";
-import { describeContainer, pauseClient } from "./shim-client.ts";
+import { describeContainer, ShimClient } from "./shim-client.ts";
 import {
   decodeReply,
   encodeSection,
@@ -30,6 +30,7 @@ const record = { path: 0x115, datagram: 0x116, watch: 0x117 } as const;
 const NO_INDEX = 0xffffffffn;
 const SHORT_LIFE_MS = 1000;
 const LONGEST_DELAY_MS = 2000;
+const ABANDON_DEADLINE_MS = 10_000;
 const nothing = new Uint8Array(0);
 
 export interface RunOptions {
@@ -145,7 +146,7 @@ export class KeelServe implements AsyncDisposable {
     const frame = await this.#process.request(request.launch, this.#id(), payload);
     const result = this.#result("", frame, { operations, parent: undefined });
     if (!signal?.aborted) return result;
-    await pauseClient.stop(container.pauseSocket); // nobody waits for it any more
+    await abandon(container.shimSocket);
     throw new HullError("cancelled", `launch ${container.id}: cancelled`);
   }
 
@@ -268,6 +269,18 @@ export class KeelServe implements AsyncDisposable {
       this.#takeLock(path).catch((error) => this.#options.onLockLost?.(path, error));
     }
     this.#options.onRestarted?.(why);
+  }
+}
+
+/** Ends a container that nobody waits for any more, before it has started. */
+async function abandon(shimSocket: string): Promise<void> {
+  const shim = await ShimClient.open(shimSocket);
+  try {
+    await shim.kill({ signal: 9 });
+    await shim.wait("", { signal: AbortSignal.timeout(ABANDON_DEADLINE_MS) });
+    await shim.shutdown({ pause: true });
+  } finally {
+    shim.close();
   }
 }
 
