@@ -20,6 +20,7 @@ int op_mkdir(struct run *run, const struct record *r) {
 int op_mkdir_all(struct run *run, const struct record *r) {
   (void)run;
   char path[4096];
+  if (r->b[0].length == 0) return -ENOENT;
   if (r->b[0].length >= sizeof path) return -ENAMETOOLONG;
   memcpy(path, r->b[0].bytes, r->b[0].length + 1);
   for (char *at = path + 1; *at; at++) {

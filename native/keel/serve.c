@@ -134,7 +134,8 @@ static int job_start(const struct message *m) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return -errno;
   struct job *job = calloc(1, sizeof *job);
-  pid_t pid = job ? fork() : -1;
+  int error = job ? 0 : -ENOMEM;
+  pid_t pid = error ? -1 : fork();
   if (pid == 0) {
     int fd = pair[1];
     child_default_signals();
@@ -142,9 +143,9 @@ static int job_start(const struct message *m) {
     if (m->type == LAUNCH) launch_child(m->payload, fd, m->id);
     plan_child(m->payload, fd, m->id);
   }
-  int error = pid < 0 ? -errno : 0;
+  if (error == 0 && pid < 0) error = -errno;
   close(pair[1]);
-  if (error) {
+  if (error || !job) {
     close(pair[0]);
     free(job);
     return error;
