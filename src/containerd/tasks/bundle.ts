@@ -3,7 +3,7 @@ import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { codeOf, during } from "../../platform/errors.ts";
-import type { CgroupPlace } from "./runtime.ts";
+import type { CgroupPlace } from "../../runc/cgroup/place.ts";
 
 const O_WRONLY_CREAT_TRUNC = 0o1101;
 const SCHEMA = 1;

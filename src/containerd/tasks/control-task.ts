@@ -42,6 +42,8 @@ export function resumeTask(host: TaskHost, task: Task): Promise<void> {
 /** `resources`: linux.resources of the runtime-spec as JSON. */
 export function updateTask(host: TaskHost, task: Task, resources: Uint8Array): Promise<void> {
   return task.serial.run(async () => {
-    await host.launcher.run(host.plans.update(task.identity.file.cgroup, resources));
+    const { operations, warnings } = host.plans.update(task.identity.file.cgroup, resources);
+    await host.launcher.run(operations);
+    for (const warning of warnings) host.warn(`update ${task.id}: ${warning}`);
   });
 }

@@ -7,6 +7,7 @@ import { type Operation, operation } from "../../keel/plan.ts";
 import { measuredSteps } from "../../keel/result.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
 import type { ShimContainer, ShimLog, ShimStdio } from "../../keel/shim-records.ts";
+import { parseObject } from "../../oci/image.ts";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { Span } from "../../trace/tracer.ts";
 import type { Container } from "../gen/containerd/services/containers/v1/containers_pb.ts";
@@ -80,28 +81,38 @@ function prepare(host: TaskHost, request: CreateTask, container: Container): Pre
   const { namespace, id, stdio } = request;
   const paths = taskPaths(host.roots, namespace, id);
   checkRuntime(container);
-  const spec = container.spec!.value;
+  const snapshot = snapshotOf(host, request, container);
+  const spec = snapshot ? withRootPath(container.spec!.value, snapshot.root) : container.spec!.value;
   const plan = host.plans.container({ spec, namespace, id, bundle: paths.bundle });
   const root = isAbsolute(plan.rootPath) ? plan.rootPath : join(paths.bundle, plan.rootPath);
-  const mounts = mountsOf(host, request, container);
+  const mounts = snapshot?.mounts ?? request.rootfs;
   const { stdin, stdout, stderr } = stdio;
   const mountedRoot = mounts.length > 0 ? root : "";
-  const file = taskFile({
-    cgroup: plan.cgroup,
-    stdin,
-    stdout,
-    stderr,
-    terminal: stdio.terminal || plan.terminal,
-    mountedRoot,
-  });
+  const terminal = stdio.terminal || plan.terminal;
+  const file = taskFile({ cgroup: plan.cgroup, stdin, stdout, stderr, terminal, mountedRoot });
   const inBundle = root.startsWith(`${paths.bundle}/`);
   const steps = [
     ...bundleOperations(paths.bundle, spec, file),
     ...(inBundle ? [operation("mkdirAll", { path: root, mode: 0o711 }, { cause: "bundle" })] : []),
-    ...(mounts.length > 0 ? mountOperations(mounts, root, join(host.roots.dataRoot, "overlay2")) : []),
+    ...mountOperations(mounts, root, join(host.roots.dataRoot, "overlay2")),
     ...plan.host,
   ];
   return { paths, plan, mounts, root, file, host: steps };
+}
+
+/** The container's own snapshot, unless the request brings a root; it is mounted where Docker shows it (MergedDir). */
+function snapshotOf(host: TaskHost, request: CreateTask, container: Container) {
+  if (request.rootfs.length > 0 || container.snapshotKey === "") return undefined;
+  const snapshotter = host.stores.snapshotters.get(container.snapshotter);
+  const { root, layer } = snapshotter.paths(request.namespace, container.snapshotKey);
+  // A snapshot without a layer below is its own root: nothing to mount.
+  return { root, mounts: root === layer ? [] : snapshotter.mounts(request.namespace, container.snapshotKey) };
+}
+
+/** The spec with root.path leading to where the snapshot is mounted. */
+function withRootPath(bytes: Uint8Array, root: string): Uint8Array {
+  const spec = parseObject(bytes, "config.json");
+  return Buffer.from(JSON.stringify({ ...spec, root: { ...(spec.root as object | undefined), path: root } }));
 }
 
 /** Only our own runtime so far; another one is named, not run as ours. */
@@ -117,14 +128,6 @@ function checkRuntime(container: Container): void {
   if (!ours.includes(name)) {
     throw new HullError("unimplemented", `runtime ${name} is not supported yet: use io.containerd.runc.v2`);
   }
-}
-
-function mountsOf(host: TaskHost, request: CreateTask, container: Container): readonly Mount[] {
-  if (request.rootfs.length > 0 || container.snapshotKey === "") return request.rootfs;
-  const snapshotter = host.stores.snapshotters.get(container.snapshotter);
-  const { root, layer } = snapshotter.paths(request.namespace, container.snapshotKey);
-  // A snapshot without a layer below is its own root: nothing to mount.
-  return root === layer ? [] : snapshotter.mounts(request.namespace, container.snapshotKey);
 }
 
 async function launch(host: TaskHost, request: CreateTask, made: Prepared): Promise<Launched> {

@@ -5,6 +5,7 @@
 import { operation } from "../../keel/plan.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
+import type { CgroupPlace } from "../../runc/cgroup/place.ts";
 import type { TaskPaths } from "../roots.ts";
 import { toTimestamp } from "../timestamp.ts";
 import type { ProcessState } from "./process-state.ts";
@@ -13,6 +14,7 @@ import type { Task } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
 
 const SHIM_END_MS = 5000;
+const CGROUP_ATTEMPTS = 10;
 
 export type Stopped = ProcessState & { readonly kind: "stopped" };
 
@@ -52,8 +54,24 @@ async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promis
   const { paths, file } = task.identity;
   await endShim(host, task, keepSandbox);
   const unmount = file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
-  const bundle = operation("removeTree", { path: paths.bundle }, { cause: "delete" });
-  await host.launcher.run([...unmount, ...host.plans.removeCgroups(file.cgroup), bundle]);
+  await host.launcher.run([...unmount, operation("removeTree", { path: paths.bundle }, { cause: "delete" })]);
+  await removeCgroups(host, file.cgroup);
+}
+
+/** What a container left running is killed; a cgroup whose last process is just going takes a moment to be empty. */
+export async function removeCgroups(host: TaskHost, cgroup: CgroupPlace): Promise<void> {
+  const steps = host.plans.removeCgroups(cgroup);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await host.launcher.run(steps);
+      return;
+    } catch (error) {
+      const busy = error instanceof HullError && error.facts.errno === "EBUSY";
+      if (!busy || attempt === CGROUP_ATTEMPTS) throw error;
+      await host.plans.killAll(cgroup);
+      await new Promise((resolve) => setTimeout(resolve, attempt * 5));
+    }
+  }
 }
 
 async function endShim(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {

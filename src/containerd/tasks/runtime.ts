@@ -3,19 +3,11 @@
  */
 import type { Operation } from "../../keel/plan.ts";
 import type { ShimContainer, ShimLog, ShimStdio } from "../../keel/shim-records.ts";
+import type { CgroupPlace } from "../../runc/cgroup/place.ts";
+import type { CgroupStats } from "../../runc/cgroup/stats.ts";
 import type { MeasuredStep } from "../../trace/tracer.ts";
 import type { Kernel } from "../kernel.ts";
 import type { SpecNamespace } from "./sandbox-plan.ts";
-
-/** Where the container's cgroups are, as plain data: it is kept in the bundle for later commands and restarts. */
-export interface CgroupPlace {
-  /** Controller ("" for the unified tree) to the directory below the cgroup mount. */
-  readonly paths: Readonly<Record<string, string>>;
-  /** Directory whose OOM kills are watched; empty: none. */
-  readonly memory: string;
-  /** 1: memory.oom_control, 2: memory.events, 0: none. */
-  readonly oomVersion: 0 | 1 | 2;
-}
 
 /** A config.json, checked, as steps. */
 export interface ContainerPlan {
@@ -52,21 +44,26 @@ export interface ExecPlan {
   readonly terminal: boolean;
 }
 
+export interface Updated {
+  readonly operations: readonly Operation[];
+  readonly warnings: readonly string[];
+}
+
 /** Compiler of specs. Throws `invalid-argument` with a JSON pointer. */
 export interface RuntimePlans {
   container(request: CompileRequest): ContainerPlan;
   exec(request: CompileExecRequest): ExecPlan;
   /** linux.resources as JSON. */
-  update(cgroup: CgroupPlace, resources: Uint8Array): readonly Operation[];
+  update(cgroup: CgroupPlace, resources: Uint8Array): Updated;
   freeze(cgroup: CgroupPlace): readonly Operation[];
   thaw(cgroup: CgroupPlace): readonly Operation[];
   isFrozen(cgroup: CgroupPlace): Promise<boolean>;
+  /** rmdir of each; fails with EBUSY while a process is in one. */
   removeCgroups(cgroup: CgroupPlace): readonly Operation[];
   /** SIGKILL to everything in it. */
   killAll(cgroup: CgroupPlace): Promise<void>;
   pids(cgroup: CgroupPlace): Promise<number[]>;
-  /** Figures as the Stats type of src/runc. */
-  stats(cgroup: CgroupPlace): Promise<unknown>;
+  stats(cgroup: CgroupPlace): Promise<CgroupStats>;
 }
 
 export interface LaunchRequest {
