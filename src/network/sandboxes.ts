@@ -87,14 +87,15 @@ export class Sandboxes {
       const next = { ...record, endpoints, dnsRedirected, request: withEndpoint(record.request, request) };
       this.#put(next);
       try {
-        await this.parts.kernel.run(attachPlan({ before: record, after: next, added: this.#end(added, network) }));
+        await this.parts.kernel.run(
+          attachPlan({ before: record, after: next, added: this.#end(added, network, record) }),
+        );
       } catch (error) {
         this.parts.book.released(added);
         this.parts.undertaker.take({ interfaces: [added.hostInterface] });
         this.#put(record);
         throw error;
       }
-      await this.#isolate([{ endpoint: added, network }]);
       return this.#moveGateway(record, next);
     });
   }
@@ -220,27 +221,16 @@ export class Sandboxes {
     if (record.netnsPath === "") return;
     const ends = record.endpoints.flatMap((endpoint) => {
       const network = this.parts.networks.bridge(endpoint.networkId);
-      return network ? [this.#end(endpoint, network)] : [];
+      return network ? [this.#end(endpoint, network, record)] : [];
     });
     const plan = ready ? pooledPlan(record, ready.path, ends) : freshPlan(record);
     await this.parts.kernel.run(plan, { parent });
-    await this.#isolate(ends);
     // The name in the pool goes after the answer: unmounting waits for the kernel's readers.
     if (ready) this.#later(planUnbind(ready.path));
   }
 
   #netnsPath(containerId: string): string {
     return join(this.parts.execRoot, "netns", containerId);
-  }
-
-  /** Ports of a network without icc reach only the bridge. */
-  async #isolate(ends: readonly Pick<End, "endpoint" | "network">[]): Promise<void> {
-    for (const network of new Set(ends.map((end) => end.network))) {
-      if (network.icc) continue;
-      await this.parts.bridges.isolate(
-        ends.filter((end) => end.network === network).map((end) => end.endpoint.hostInterface),
-      );
-    }
   }
 
   async #publish(record: SandboxRecord): Promise<SandboxRecord["ports"]> {
@@ -315,9 +305,11 @@ export class Sandboxes {
     throw new HullError("permission-denied", `container cannot be connected to ${stored.name} network`);
   }
 
-  #end(endpoint: EndpointRecord, network: BridgeNetwork): End {
+  #end(endpoint: EndpointRecord, network: BridgeNetwork, record: SandboxRecord): End {
     const bridgeIndex = this.parts.bridges.indexOf(network);
-    if (bridgeIndex !== undefined) return { endpoint, network, bridgeIndex, group: this.parts.bridges.group };
+    const publishes = record.request.ports.length > 0;
+    if (bridgeIndex !== undefined)
+      return { endpoint, network, bridgeIndex, publishes, group: this.parts.bridges.group };
     throw new HullError("unavailable", `bridge ${network.bridge} of network ${network.stored.name} is not there`);
   }
 

@@ -12,7 +12,7 @@ import { addAddress, type InterfaceAddress } from "../netlink/address.ts";
 import { changeBridgePort, changeLink, createBridge, deleteLink, type Link } from "../netlink/link.ts";
 import { encodeMessages, NETLINK_ROUTE } from "../netlink/message.ts";
 import type { BridgeNetwork, EndpointRecord } from "../record.ts";
-import { netlink } from "../sandbox/interface-plan.ts";
+import { netlink, portSettings } from "../sandbox/interface-plan.ts";
 import { newMac } from "../sandbox/pool.ts";
 import { type HostView, viewHost } from "./host-view.ts";
 
@@ -55,15 +55,6 @@ export class Bridges {
     if (done.length === 0) done.push(...repair.map(({ subject }) => subject));
     if (repair.length > 0) await this.kernel.run([...repair, ...sysctls(network)]);
     return done;
-  }
-
-  /** These host's ends reach the bridge only. */
-  async isolate(names: readonly string[]): Promise<void> {
-    const { links } = await viewHost(this.kernel);
-    const messages = links
-      .filter((link) => names.includes(link.name))
-      .map((link) => changeBridgePort(link.index, { isolated: true }));
-    if (messages.length > 0) await this.kernel.run([netlink(messages, "network without icc")]);
   }
 
   async remove(network: BridgeNetwork): Promise<void> {
@@ -117,7 +108,7 @@ export class Bridges {
       const end = now.view.links.find((candidate) => candidate.name === endpoint.hostInterface);
       if (!end || (end.master === now.link.index && end.up)) continue;
       const messages = [changeLink({ index: end.index }, { master: now.link.index, up: true })];
-      if (!network.icc) messages.push(changeBridgePort(end.index, { isolated: true }));
+      messages.push(changeBridgePort(end.name, portSettings(network, true)));
       list.push({
         ...netlink(messages, `network ${network.stored.name}`),
         subject: `port ${end.name} of ${network.bridge}`,

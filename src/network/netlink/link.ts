@@ -17,24 +17,23 @@ import {
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
-const RTM_SETLINK = 19;
 
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
-const IFLA_PROTINFO = 12;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_PID = 19;
 const IFLA_GROUP = 27;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
 const VETH_INFO_PEER = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 
 const AF_UNSPEC = 0;
-const AF_BRIDGE = 7;
 const IFF_UP = 1;
 const IFINFOMSG_BYTES = 16;
 
@@ -165,14 +164,24 @@ export interface BridgePort {
   readonly isolated?: boolean;
 }
 
-export function changeBridgePort(index: number, port: BridgePort): MessageInput {
+/** Of an interface that is on a bridge already. By name, so that nobody has to look its index up. */
+export function changeBridgePort(name: string, port: BridgePort): MessageInput {
   const flags: Attribute[] = [];
   if (port.hairpin !== undefined) flags.push({ type: IFLA_BRPORT_MODE, value: u8(port.hairpin ? 1 : 0) });
   if (port.isolated !== undefined) flags.push({ type: IFLA_BRPORT_ISOLATED, value: u8(port.isolated ? 1 : 0) });
   return {
-    type: RTM_SETLINK,
-    header: ifinfomsg({ family: AF_BRIDGE, index }),
-    attributes: [{ type: IFLA_PROTINFO, value: flags }],
+    type: RTM_NEWLINK,
+    header: ifinfomsg({}),
+    attributes: [
+      { type: IFLA_IFNAME, value: text(name) },
+      {
+        type: IFLA_LINKINFO,
+        value: [
+          { type: IFLA_INFO_SLAVE_KIND, value: text("bridge") },
+          { type: IFLA_INFO_SLAVE_DATA, value: flags },
+        ],
+      },
+    ],
   };
 }
 

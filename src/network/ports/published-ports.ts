@@ -181,8 +181,14 @@ export class PublishedPorts {
 
   async #bindAll(): Promise<void> {
     const client = await this.#connected();
-    for (const { portId } of await client.list()) if (!this.#bound.has(portId)) await client.unbind(portId);
+    const held = new Map<bigint, BoundPort>();
+    for (const port of await client.list()) {
+      const wanted = this.#bound.get(port.portId);
+      if (wanted && isSame(wanted, port)) held.set(port.portId, port);
+      else await client.unbind(port.portId);
+    }
     for (const port of this.#bound.values()) {
+      if (held.has(port.portId)) continue;
       await client.bind(port).catch((error: unknown) => {
         const where = `${port.listenAddress}:${port.listenPort}/${port.proto}`;
         this.log.error(`published port ${where} is lost`, { error: messageOf(error) });
@@ -190,6 +196,13 @@ export class PublishedPorts {
     }
   }
 }
+
+const isSame = (a: BoundPort, b: BoundPort): boolean =>
+  a.proto === b.proto &&
+  a.listenPort === b.listenPort &&
+  a.listenAddress === b.listenAddress &&
+  a.targetAddress === b.targetAddress &&
+  a.targetPort === b.targetPort;
 
 interface Choice {
   readonly port: PortRequest;

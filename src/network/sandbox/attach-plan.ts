@@ -1,9 +1,10 @@
 /** Whole plans of a container's start and of live changes, from the pieces of interface-plan.ts. Pure. */
 import { type Operation, operation } from "../../keel/plan.ts";
-import type { BridgeNetwork, EndpointRecord, SandboxRecord } from "../record.ts";
+import type { SandboxRecord } from "../record.ts";
 import {
   CLONE_NEWNET,
   FIRST_INDEX,
+  type HostEnd,
   planBind,
   planContainerEnd,
   planDefaultRoutes,
@@ -14,10 +15,7 @@ import {
   planVeth,
 } from "./interface-plan.ts";
 
-export interface End {
-  readonly endpoint: EndpointRecord;
-  readonly network: BridgeNetwork;
-  readonly bridgeIndex: number;
+export interface End extends HostEnd {
   /** IFLA_GROUP of what is ours on the host. */
   readonly group: number;
 }
@@ -39,7 +37,7 @@ export function pooledPlan(record: SandboxRecord, readyPath: string, ends: reado
     ...(record.dnsRedirected ? [planDnsRedirect(record.dnsPort)] : []),
     ...gatewayRoutes(record, "add"),
     backToHost(),
-    ...ends.map((end) => planHostEnd(end.endpoint, end.network, end.bridgeIndex)),
+    ...ends.map(planHostEnd),
     ...planBind(readyPath, record.netnsPath),
   ];
 }
@@ -67,7 +65,7 @@ export function attachPlan(change: LiveChange): Operation[] {
       ? []
       : [...gatewayRoutes(before, "delete"), ...gatewayRoutes(after, "add")]),
     backToHost(),
-    ...end.map((one) => planHostEnd(one.endpoint, one.network, one.bridgeIndex)),
+    ...end.map(planHostEnd),
   ];
 }
 

@@ -2,7 +2,7 @@
 import { type Operation, operation } from "../../keel/plan.ts";
 import { parseAddress } from "../ipam/prefix.ts";
 import { addAddress, addDefaultRoute, deleteDefaultRoute } from "../netlink/address.ts";
-import { changeBridgePort, changeLink, createVeth, type VethPair } from "../netlink/link.ts";
+import { type BridgePort, changeBridgePort, changeLink, createVeth, type VethPair } from "../netlink/link.ts";
 import { encodeMessages, type MessageInput, NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { redirectLocalDns } from "../netlink/nftables.ts";
 import type { BridgeNetwork, EndpointRecord } from "../record.ts";
@@ -49,16 +49,28 @@ export function planEnter(path: string): Operation[] {
   ];
 }
 
-/** In the host's namespace: the host's end goes up, on the bridge. */
-export function planHostEnd(endpoint: EndpointRecord, network: BridgeNetwork, bridgeIndex: number): Operation {
-  const change = { master: bridgeIndex, mtu: network.mtu, up: true };
-  return netlink([changeLink({ name: endpoint.hostInterface }, change)], `network ${network.stored.name}`);
+/** What a host's end on a bridge needs besides being there. */
+export function portSettings(network: BridgeNetwork, publishes: boolean): BridgePort {
+  // A container that reaches itself by the host's address: the packet leaves by the port it came in.
+  return { ...(publishes ? { hairpin: true } : {}), ...(network.icc ? {} : { isolated: true }) };
 }
 
-/** Port settings need the index of the host's end, which `planHostEnd` does not. */
-export function planPort(index: number, network: BridgeNetwork): Operation | undefined {
-  if (network.icc) return undefined;
-  return netlink([changeBridgePort(index, { isolated: true })], `network ${network.stored.name} without icc`);
+/** In the host's namespace: the host's end goes up, on the bridge. */
+export function planHostEnd(end: HostEnd): Operation {
+  const { endpoint, network, bridgeIndex } = end;
+  const name = endpoint.hostInterface;
+  const port = portSettings(network, end.publishes);
+  const messages = [changeLink({ name }, { master: bridgeIndex, mtu: network.mtu, up: true })];
+  if (Object.keys(port).length > 0) messages.push(changeBridgePort(name, port));
+  return netlink(messages, `network ${network.stored.name}`);
+}
+
+export interface HostEnd {
+  readonly endpoint: EndpointRecord;
+  readonly network: BridgeNetwork;
+  readonly bridgeIndex: number;
+  /** The container has published ports. */
+  readonly publishes: boolean;
 }
 
 /** Inside the container's namespace. */
