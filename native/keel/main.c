@@ -8,6 +8,7 @@
 #include <sys/sendfile.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include "archive.h"
 #include "init.h"
 #include "keep.h"
@@ -21,7 +22,7 @@
 #define MFD_EXEC 0x10u
 #endif
 
-enum { TITLE_ROOM = 512, USAGE_EXIT = 2 };
+enum { TITLE_ROOM = 512, USAGE_EXIT = 2, SEAL_EXIT = 3 };
 
 static const struct role {
   const char *name;
@@ -32,38 +33,59 @@ static const struct role {
     {"ports", ports_main, true}, {"apply", apply_main, true}, {"archive", archive_main, true}, {"stat", stat_main, true},
 };
 
-static bool runs_from_memory(void) {
+/* A sealed copy in memory, or our file through a mount of its own that can't be written. */
+static bool runs_sealed(void) {
   char path[64];
   ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-  return n > 7 && memcmp(path, "/memfd:", 7) == 0;
+  if (n > 7 && memcmp(path, "/memfd:", 7) == 0) return true;
+  struct statvfs fs;
+  return statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_RDONLY;
 }
 
-static int copy_of_ourselves(void) {
-  int source = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+/* The last argument of run_from. */
+static bool has_room(int argc, char **argv) { return argc > 2 && argv[argc - 1][0] == ' ' && strlen(argv[argc - 1]) == TITLE_ROOM; }
+
+static int fill(int copy, int source) {
   struct stat st;
   if (source < 0 || fstat(source, &st)) return -1;
-  int copy = memfd_create("keel", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-  if (copy < 0) copy = memfd_create("keel", MFD_CLOEXEC | MFD_ALLOW_SEALING); /* before 6.3 */
-  for (off_t at = 0; copy >= 0 && at < st.st_size;)
+  for (off_t at = 0; at < st.st_size;)
     if (sendfile(copy, source, &at, (size_t)(st.st_size - at)) <= 0) return -1;
-  close(source);
-  if (copy < 0 || fcntl(copy, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)) return -1;
-  return copy;
+  return fcntl(copy, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
-/* Arguments as they are, then room for the titles of what is forked from here. */
-static void run_from_memory(int argc, char **argv) {
-  int copy = copy_of_ourselves();
-  if (copy < 0) return; /* vm.memfd_noexec=2, for example: the file itself then; containers can't write it either */
+static int copy_in_memory(void) {
+  int copy = memfd_create("keel", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+  if (copy < 0 && errno == EINVAL) copy = memfd_create("keel", MFD_CLOEXEC | MFD_ALLOW_SEALING); /* before 6.3 */
+  if (copy < 0) return -1;
+  int source = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), failed = fill(copy, source);
+  if (source >= 0) close(source);
+  if (!failed) return copy;
+  close(copy);
+  return -1;
+}
+
+/* Where memory can't be executed (vm.memfd_noexec=2): a detached mount of the file, read-only. */
+static int read_only_mount(void) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+  int tree = sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE);
+  if (tree >= 0 && sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attributes) == 0) return tree;
+  if (tree >= 0) close(tree);
+  return -1;
+}
+
+/* Arguments as they are, then room for the titles of what is forked from here. Returns only when it can't. */
+static void run_from(int file, int argc, char **argv) {
   char **again = calloc((size_t)argc + 2, sizeof *again);
   char *room = malloc(TITLE_ROOM + 1);
-  if (!again || !room) return;
+  if (!again || !room || file < 0) return;
   memset(room, ' ', TITLE_ROOM);
   room[TITLE_ROOM] = 0;
   memcpy(again, argv, (size_t)argc * sizeof *again);
   again[argc] = room;
-  fexecve(copy, again, environ);
-  close(copy);
+  syscall(SYS_execveat, file, "", again, environ, AT_EMPTY_PATH);
+  free(again);
+  free(room);
+  close(file);
 }
 
 static const struct role *find_role(const char *name) {
@@ -79,9 +101,14 @@ int main(int argc, char **argv) {
     dprintf(2, "usage: keel serve|init|exec|keep|ports|apply|archive|stat ...\nkeel executes kernel operations for hulld and its relatives; people use `hull`.\n");
     return USAGE_EXIT;
   }
-  bool copied = runs_from_memory();
-  if (role->sealed && !copied) run_from_memory(argc, argv);
+  bool sealed = role->sealed && has_room(argc, argv) && runs_sealed();
+  if (role->sealed && !sealed) {
+    run_from(copy_in_memory(), argc, argv);
+    run_from(read_only_mount(), argc, argv);
+    dprintf(2, "keel %s: cannot run from a copy that containers can't write: %s\n", role->name, strerror(errno));
+    return SEAL_EXIT;
+  }
   title_init(argc, argv);
-  if (copied) argv[--argc] = NULL;
+  if (sealed) argv[--argc] = NULL; /* the room */
   return role->main(argc - 1, argv + 1);
 }
