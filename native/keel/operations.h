@@ -79,6 +79,7 @@ enum {
   OP_BIND_SOCKET = 101,
   OP_HOLD = 102,
   OP_LINK_UP = 103,
+  OP_CGROUP_DEVICES = 104,
   OP_APPLY_LAYER = 110,
   OP_DIFF_LAYER = 111,
   OP_CHANGES = 112,
@@ -127,7 +128,7 @@ enum {
   X(OP_PROPAGATION, op_propagation, 1, 1) \
   X(OP_PIVOT_ROOT, op_pivot_root, 1, 0) \
   X(OP_CHROOT, op_chroot, 1, 0) \
-  X(OP_MASK_PATHS, op_mask_paths, 1, 1) \
+  X(OP_MASK_PATHS, op_mask_paths, 0, 1) \
   X(OP_READONLY_PATHS, op_readonly_paths, 0, 1) \
   X(OP_READONLY_ROOT, op_readonly_root, 0, 0) \
   X(OP_COPY_UP, op_copy_up, 2, 1) \
@@ -163,6 +164,7 @@ enum {
   X(OP_BIND_SOCKET, op_bind_socket, 3, 1) \
   X(OP_HOLD, op_hold, 1, 1) \
   X(OP_LINK_UP, op_link_up, 0, 1) \
+  X(OP_CGROUP_DEVICES, op_cgroup_devices, 1, 1) \
   X(OP_APPLY_LAYER, op_apply_layer, 2, 2) \
   X(OP_DIFF_LAYER, op_diff_layer, 2, 2) \
   X(OP_CHANGES, op_changes, 0, 2) \

@@ -1,11 +1,13 @@
 /* Mounts: by path on the host's side, detached trees, and their attachment. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include "inroot.h"
 #include "plan.h"
 #include "system.h"
@@ -75,6 +77,25 @@ int op_open_tree_in(struct run *run, const struct record *r) {
   return error ? error : slot_put(run, r->i[0], fd);
 }
 
+static const struct {
+  uint64_t attribute;
+  unsigned long flag;
+} remountable[] = {{MOUNT_ATTR_RDONLY, MS_RDONLY}, {MOUNT_ATTR_NOSUID, MS_NOSUID}, {MOUNT_ATTR_NODEV, MS_NODEV}, {MOUNT_ATTR_NOEXEC, MS_NOEXEC}};
+
+/* No mount_setattr before 5.12, and what is attached nowhere can't be remounted: kept until it is. */
+static int set_late(struct run *run, const struct record *r) {
+  uint64_t left = r->i[2];
+  unsigned long flags = 0;
+  for (size_t i = 0; i < sizeof remountable / sizeof *remountable; i++) {
+    if (!(left & remountable[i].attribute)) continue;
+    left &= ~remountable[i].attribute;
+    flags |= remountable[i].flag;
+  }
+  if (left || r->i[3] || r->i[5] != NO_SLOT || (flags && r->i[1])) return run_fail(run, -ENOSYS, "these mount options need kernel 5.12");
+  run->late[r->i[0]] = (struct late){flags, r->i[4] | (r->i[4] && r->i[1] ? MS_REC : 0)};
+  return 0;
+}
+
 int op_mount_setattr(struct run *run, const struct record *r) {
   int fd = slot_fd(run, r->i[0]);
   if (fd < 0) return fd;
@@ -85,24 +106,42 @@ int op_mount_setattr(struct run *run, const struct record *r) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
     attributes.userns_fd = (uint64_t)userns;
   }
-  return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (r->i[1] ? AT_RECURSIVE : 0u), &attributes) ? -errno : 0;
+  if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (r->i[1] ? AT_RECURSIVE : 0u), &attributes) == 0) return 0;
+  return errno == ENOSYS ? set_late(run, r) : -errno;
+}
+
+/* By the tree's own descriptor, which now is an attached mount. */
+static int apply_late(struct run *run, uint64_t slot, int fd) {
+  struct late late = run->late[slot];
+  char name[64];
+  run->late[slot] = (struct late){0, 0};
+  snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+  if (late.flags && mount(NULL, name, NULL, MS_REMOUNT | MS_BIND | late.flags, NULL)) return -errno;
+  return late.propagation && mount(NULL, name, NULL, late.propagation, NULL) ? -errno : 0;
 }
 
 int op_move_mount(struct run *run, const struct record *r) {
   int fd = slot_fd(run, r->i[0]);
   if (fd < 0) return fd;
-  return sys_move_mount(fd, "", AT_FDCWD, r->b[0].bytes, MOVE_MOUNT_F_EMPTY_PATH) ? -errno : 0;
+  return sys_move_mount(fd, "", AT_FDCWD, r->b[0].bytes, MOVE_MOUNT_F_EMPTY_PATH) ? -errno : apply_late(run, r->i[0], fd);
 }
 
-enum { CREATE_NOTHING, CREATE_FILE, CREATE_DIRECTORY };
-enum { ORDINARY_DIRECTORY = 1 };
+enum { CREATE_NOTHING, CREATE_FILE, CREATE_DIRECTORY, CREATE_ALIKE };
+enum { ORDINARY_DIRECTORY = 1, KEEP_MODE = 2, ON_PROC = 4 };
+
+/* What is made where nothing is: a directory for a directory, a file for anything else. */
+static enum inroot_kind kind_of(int mounted, uint64_t create) {
+  struct stat st;
+  if (create == CREATE_ALIKE) return fstat(mounted, &st) == 0 && S_ISDIR(st.st_mode) ? INROOT_DIRECTORY : INROOT_FILE;
+  return create == CREATE_FILE ? INROOT_FILE : INROOT_DIRECTORY;
+}
 
 /* proc and sysfs go onto an ordinary directory only, reached through no link (CVE-2019-19921, CVE-2023-27561). */
-static int open_target(struct run *run, int root, const struct record *r) {
+static int open_target(struct run *run, int mounted, int root, const struct record *r) {
   const char *path = r->b[0].bytes;
   int fd = inroot_open(root, path, r->i[4] & ORDINARY_DIRECTORY ? O_NOFOLLOW : 0);
   if (fd == -ENOENT && r->i[2] != CREATE_NOTHING)
-    fd = inroot_make(root, path, r->i[2] == CREATE_FILE ? INROOT_FILE : INROOT_DIRECTORY, (unsigned)r->i[3]);
+    fd = inroot_make(root, path, kind_of(mounted, r->i[2]), (unsigned)r->i[3]);
   if (fd < 0 || !(r->i[4] & ORDINARY_DIRECTORY)) return fd;
   struct stat st;
   int plain = sys_openat2(root, path, O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
@@ -115,14 +154,27 @@ static int open_target(struct run *run, int root, const struct record *r) {
   return run_fail(run, -ENOTDIR, "%s must be mounted on an ordinary directory", path);
 }
 
+/* A tmpfs without a mode of its own has that of the directory it covers. */
+static int take_mode(int mounted, mode_t mode) {
+  char name[64];
+  snprintf(name, sizeof name, "/proc/self/fd/%d", mounted);
+  return chmod(name, mode & 07777) ? -errno : 0;
+}
+
 int op_move_mount_in(struct run *run, const struct record *r) {
   int fd = slot_fd(run, r->i[0]), root = slot_fd(run, r->i[1]);
   if (fd < 0 || root < 0) return -EBADF;
-  int target = open_target(run, root, r);
+  int target = open_target(run, fd, root, r);
   if (target < 0) return target;
-  int error = sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) ? -errno : 0;
+  struct stat covered;
+  struct statfs fs;
+  int error = fstat(target, &covered) || fstatfs(target, &fs) ? -errno : 0;
+  /* What covers a file of /proc could lie to whoever writes labels there (CVE-2019-16884). */
+  if (error == 0 && fs.f_type == PROC_SUPER_MAGIC && !(r->i[4] & ON_PROC)) error = run_fail(run, -EPERM, "%s is inside /proc", r->b[0].bytes);
+  if (error == 0 && r->i[4] & KEEP_MODE) error = take_mode(fd, covered.st_mode);
+  if (error == 0 && sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) error = -errno;
   close(target);
-  return error;
+  return error ? error : apply_late(run, r->i[0], fd);
 }
 
 /* -- overlay ----------------------------------------------------------------------------------------------------- */

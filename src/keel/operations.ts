@@ -76,19 +76,20 @@ export const operations = {
    * `base` and the relative `links` (NUL separated, top first). Flags: 1 read-only (no upper), 2 volatile, 4 userxattr.
    */
   overlay: { code: 42, ints: ["flags"], blobs: ["target", "upper", "work", "lowers", "base", "links"] },
-  /** fsopen, fsconfig for each "key\0value\0" (empty value: a flag), fsmount(attr) -> slot; falls back to a mount(2) on a scratch place where the new API is missing. */
+  /** fsopen, fsconfig for each "key\0value\0" (empty value: a flag), fsmount(attr) -> slot. */
   fsmount: { code: 43, ints: ["slot", "attr"], blobs: ["type", "source", "options"] },
   /** open_tree(AT_FDCWD, path, flags | OPEN_TREE_CLOEXEC). */
   openTree: { code: 44, ints: ["slot", "flags"], blobs: ["path"] },
   /** open_tree relative to rootSlot, path resolved inside it. */
   openTreeIn: { code: 45, ints: ["slot", "rootSlot", "flags"], blobs: ["path"] },
-  /** mount_setattr on a detached tree. usernsSlot for idmaps. */
+  /** mount_setattr on a detached tree. usernsSlot for idmaps. Before kernel 5.12 what a remount can do is done once moveMount or moveMountIn has attached it. */
   mountSetattr: { code: 46, ints: ["slot", "recursive", "set", "clear", "propagation", "usernsSlot"], blobs: [] },
   /** Attaches slot at a path on the host side (no rootfs involved). */
   moveMount: { code: 47, ints: ["slot"], blobs: ["path"] },
   /**
    * Attaches slot at `path` inside rootSlot: walks it component by component with openat2(RESOLVE_IN_ROOT), creates what is missing
-   * (create: 1 as a file, 2 as a directory) and verifies it is under the root. Flags: 1 the last component must be an ordinary directory and no link (proc, sysfs).
+   * (create: 1 as a file, 2 as a directory, 3 as what the mount is) and verifies it is under the root. Flags: 1 the last component must be an ordinary directory and no link (proc, sysfs); 2 a
+   * tmpfs takes the mode of what it covers; 4 it may cover a file of /proc.
    */
   moveMountIn: { code: 48, ints: ["slot", "rootSlot", "create", "mode", "flags"], blobs: ["path"] },
   /** mount(NULL, path, NULL, flags): propagation. */
@@ -97,8 +98,8 @@ export const operations = {
   pivotRoot: { code: 50, ints: ["rootSlot"], blobs: [] },
   /** chroot, for no-pivot. */
   chroot: { code: 51, ints: ["rootSlot"], blobs: [] },
-  /** Masks each NUL separated path after pivot: a directory by one shared empty ro tmpfs, a file by /dev/null taken from nullSlot. Absent is fine. */
-  maskPaths: { code: 52, ints: ["nullSlot"], blobs: ["paths"] },
+  /** Masks each NUL separated path after pivot: a directory by one shared empty ro tmpfs, a file by the container's own /dev/null, which must be device 1:3. Absent is fine. */
+  maskPaths: { code: 52, ints: [], blobs: ["paths"] },
   /** Makes each path read-only (recursive bind, ro) after pivot. Absent is fine. */
   readonlyPaths: { code: 53, ints: [], blobs: ["paths"] },
   /** Read-only remount of "/" (keeps the other flags). */
@@ -166,6 +167,9 @@ export const operations = {
   hold: { code: 102, ints: ["slot"], blobs: ["name"] },
   /** Raises an interface in the current namespace. */
   linkUp: { code: 103, ints: [], blobs: ["name"] },
+
+  /** Attaches a BPF_PROG_TYPE_CGROUP_DEVICE program (struct bpf_insn array) to the cgroup v2 directory open in slot, in place of one attached before. */
+  cgroupDevices: { code: 104, ints: ["slot"], blobs: ["program"] },
 
   // -- layers -----------------------------------------------------------------------------------------------------
   /**
