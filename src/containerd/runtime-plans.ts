@@ -1,16 +1,52 @@
+/** The runtime compiler as tasks need it: src/runc's pure functions with this machine's facts. */
+import { operation } from "../keel/plan.ts";
+import { parseProcess, parseRuntimeSpec } from "../oci/runtime-spec.ts";
+import { parseResources } from "../oci/runtime-spec-linux.ts";
+import { freezeOperations, isFrozen, killAll, pidsOf, removeCgroups, thawOperations } from "../runc/cgroup/control.ts";
+import { readStats } from "../runc/cgroup/read-stats.ts";
+import { updateResources } from "../runc/cgroup/resources.ts";
+import { compileContainer } from "../runc/compile/container.ts";
+import { compileExec } from "../runc/compile/exec.ts";
+import { readHostFacts } from "../runc/host-facts.ts";
 import type { RuntimePlans } from "./tasks/runtime.ts";
-export async function runtimePlans(): Promise<RuntimePlans & { cgroupMode: string }> {
-  return new Proxy(
-    { cgroupMode: "hybrid" },
-    {
-      get: (t, k) =>
-        k === "cgroupMode"
-          ? t.cgroupMode
-          : k === "then"
-            ? undefined
-            : () => {
-                throw new Error("not there yet");
-              },
+
+/** Pause has entered these before the stage begins. */
+const inherited = new Set(["network", "uts"]);
+const wait = [operation("waitStart", {}, { cause: "start" })];
+
+export async function runtimePlans(): Promise<RuntimePlans & { readonly cgroupMode: string }> {
+  const facts = readHostFacts();
+  return {
+    cgroupMode: facts.cgroups.mode,
+    container({ spec: json, id, bundle }) {
+      const spec = parseRuntimeSpec(json);
+      const { host, stage, place, warnings } = compileContainer({ facts, spec, id, bundle, inherited, wait });
+      return {
+        host,
+        stage,
+        cgroup: place,
+        warnings,
+        terminal: spec.process?.terminal ?? false,
+        namespaces: spec.linux.namespaces,
+        rootPath: spec.root.path,
+      };
     },
-  ) as never;
+    exec({ container, process: json, cgroup }) {
+      const process = parseProcess(json);
+      const { stage } = compileExec({ facts, spec: parseRuntimeSpec(container.spec), process, place: cgroup, wait });
+      return { stage, terminal: process.terminal };
+    },
+    update(place, resources) {
+      const warnings: string[] = [];
+      const request = { facts, place, warnings, document: "resources" };
+      return { operations: updateResources(request, parseResources(resources)), warnings };
+    },
+    freeze: freezeOperations,
+    thaw: thawOperations,
+    isFrozen,
+    removeCgroups,
+    killAll,
+    pids: pidsOf,
+    stats: readStats,
+  };
 }

@@ -1,0 +1,134 @@
+/** config.json -> the operations that make its container: cgroups on the host's side, the stage from opening over `clone` to execve. Pure. */
+import { isAbsolute, join } from "node:path";
+import { type Operation, operation } from "../../keel/plan.ts";
+import type { RuntimeSpec } from "../../oci/runtime-spec.ts";
+import { HullError } from "../../platform/errors.ts";
+import { enterCgroups, makeCgroups } from "../cgroup/make.ts";
+import { type CgroupPlace, cgroupPlace } from "../cgroup/place.ts";
+import { resourceOperations } from "../cgroup/resources.ts";
+import type { HostFacts } from "../host-facts.ts";
+import { compileMounts } from "./mounts.ts";
+import { hasUserNamespace, makeCgroupNamespace, type NamespacePlan, planNamespaces, sysctlPath } from "./namespaces.ts";
+import { type ProcessContext, processSteps, session } from "./process.ts";
+import { closeRoot, devices, enterRoot, openPlainRoot, openRoot } from "./rootfs.ts";
+import { SLOT } from "./slots.ts";
+
+export interface ContainerRequest {
+  readonly facts: HostFacts;
+  readonly spec: RuntimeSpec;
+  readonly id: string;
+  readonly bundle: string;
+  /** Namespaces that whoever starts the plan has entered already (pause: network, uts). */
+  readonly inherited: ReadonlySet<string>;
+  /** How the new process waits for its start. */
+  readonly wait: readonly Operation[];
+  readonly noPivot?: boolean;
+  readonly preservedFds?: number;
+}
+
+export interface CompiledContainer {
+  readonly host: readonly Operation[];
+  readonly stage: readonly Operation[];
+  readonly place: CgroupPlace;
+  readonly warnings: readonly string[];
+}
+
+/** Throws invalid-argument with a JSON pointer. */
+export function compileContainer(request: ContainerRequest): CompiledContainer {
+  const { facts, spec, id } = request;
+  if (!spec.process)
+    throw new HullError("invalid-argument", "config.json /process: is missing: there is nothing to run");
+  const warnings: string[] = [];
+  const place = cgroupPlace(facts.cgroups, spec.linux.cgroupsPath, id);
+  const namespaces = planNamespaces(spec, request);
+  const host = [
+    ...makeCgroups(facts, place),
+    ...resourceOperations({ facts, place, warnings, document: "config.json /linux/resources" }, spec.linux.resources),
+  ];
+  const stage = stageOperations(request, { place, namespaces, warnings });
+  return { host, stage, place, warnings };
+}
+
+interface Parts {
+  readonly place: CgroupPlace;
+  readonly namespaces: NamespacePlan;
+  readonly warnings: string[];
+}
+
+function stageOperations(request: ContainerRequest, { place, namespaces, warnings }: Parts): Operation[] {
+  const { facts, spec, bundle, inherited } = request;
+  const inUser = hasUserNamespace(namespaces);
+  const entry = enterCgroups(place, { slot: SLOT.cgroup, handles: inUser });
+  const mounts = compileMounts(
+    {
+      bundle,
+      opensEarly: inUser,
+      bindsSysfs: inUser && !namespaces.made.has("network") && !inherited.has("network"),
+      cgroups: facts.cgroups,
+      place,
+      ownCgroupNamespace: namespaces.own.has("cgroup"),
+    },
+    spec.mounts,
+  );
+  const context: ProcessContext = {
+    facts,
+    at: "config.json /process",
+    linux: spec.linux,
+    warnings,
+    bindConsole: true,
+    preservedFds: request.preservedFds ?? 0,
+  };
+  const { prepare, run } = processSteps(spec.process!, context);
+  const clone = {
+    flags: namespaces.cloneFlags,
+    cgroupSlot: entry.slot,
+    uidMap: namespaces.uidMap,
+    gidMap: namespaces.gidMap,
+  };
+  return [
+    ...entry.before,
+    ...mounts.early,
+    ...namespaces.before,
+    operation("clone", clone, { cause: "config.json /linux/namespaces", subject: [...namespaces.made].join(" ") }),
+    ...entry.after,
+    ...makeCgroupNamespace(namespaces),
+    ...rootOperations(request, namespaces, [
+      ...mounts.mounts,
+      ...devices(spec, { bindsNodes: inUser }),
+      ...mounts.closing,
+    ]),
+    ...session(spec.process!, context),
+    ...names(spec),
+    ...sysctls(spec),
+    ...closeRoot(spec),
+    operation("keyring", { name: `_ses.${request.id}` }, { cause: "session keyring" }),
+    ...prepare,
+    ...request.wait,
+    ...run,
+  ];
+}
+
+function rootOperations(
+  request: ContainerRequest,
+  namespaces: NamespacePlan,
+  inside: readonly Operation[],
+): Operation[] {
+  const { spec, bundle, noPivot } = request;
+  const root = isAbsolute(spec.root.path) ? spec.root.path : join(bundle, spec.root.path);
+  if (!namespaces.own.has("mount")) return [...openPlainRoot(root), ...enterRoot(root, "chroot")];
+  return [...openRoot(root, spec, undefined), ...inside, ...enterRoot(root, noPivot ? "move" : "pivot")];
+}
+
+function names({ hostname, domainname }: RuntimeSpec): Operation[] {
+  return [
+    ...(hostname === "" ? [] : [operation("sethostname", { name: hostname }, { cause: "config.json /hostname" })]),
+    ...(domainname === ""
+      ? []
+      : [operation("setdomainname", { name: domainname }, { cause: "config.json /domainname" })]),
+  ];
+}
+
+const sysctls = ({ linux }: RuntimeSpec): Operation[] =>
+  Object.entries(linux.sysctl).map(([name, value]) =>
+    operation("sysctl", { name: sysctlPath(name), value }, { cause: `config.json /linux/sysctl/${name}` }),
+  );
