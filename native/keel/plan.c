@@ -110,6 +110,7 @@ int slot_put(struct run *run, uint64_t slot, int fd) {
   }
   if (run->slots[slot] >= 0) close(run->slots[slot]);
   run->slots[slot] = fd;
+  run->late[slot] = (struct late){0, 0};
   return 0;
 }
 

@@ -18,8 +18,14 @@ struct step {
   int32_t error;
 };
 
+/* Before kernel 5.12: a remount's flags and the propagation, for once the tree is attached. */
+struct late {
+  unsigned long flags, propagation;
+};
+
 struct run {
   int slots[SLOTS];
+  struct late late[SLOTS];   /* what mount_setattr could not do to the slot's tree */
   struct step *steps;
   uint32_t count, capacity;
   uint8_t *outputs;

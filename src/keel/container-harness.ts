@@ -150,7 +150,7 @@ export function containerOperations(root: TestRoot, shape: Shape): Operation[] {
     ...(shape.beforePivot ?? standardMounts),
     operation("pivotRoot", { rootSlot: ROOT }),
     operation("sethostname", { name: "box" }),
-    operation("maskPaths", { nullSlot: NO_SLOT, paths: hidden }),
+    operation("maskPaths", { paths: hidden }),
     operation("readonlyPaths", { paths: frozen }),
     ...(shape.process ?? asRoot),
     operation("cwd", { create: 1, path: "/" }),

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { asRoot, containerOperations, runToEnd, shell, standardMounts, TestRoot } from "./container-harness.ts";
+import { NO_SLOT } from "./operations.ts";
 import { operation } from "./plan.ts";
 import { StandAlone } from "./stand-alone.ts";
 
@@ -24,6 +25,9 @@ const CLONE_NEWUSER = 0x10000000;
 /** proc, /dev, devpts, shm, mqueue: three operations each. */
 const MOUNTS_BEFORE_SYS = 5;
 const OPEN_TREE_CLONE = 1;
+const MOUNT_SETATTR = 442;
+const ENOSYS = 38;
+const MS_PRIVATE = 1 << 18;
 const CLONE_ALL = 0x20000 | 0x8000000 | 0x20000000 | 0x4000000;
 
 test("a container has its own root, name, processes and devices, and what is dangerous is covered", async () => {
@@ -169,8 +173,8 @@ test("a failing hook fails the start with its words", async () => {
   await assert.rejects(run, /exit status 3, stderr: not today.*config.json \/hooks\/prestart\/0/s);
 });
 
-/** Loads the system call number; EPERM for one, everything else allowed. */
-function denying(systemCall: number): Uint8Array {
+/** Loads the system call number; an errno (EPERM) for one, everything else allowed. */
+function denying(systemCall: number, errno = 1): Uint8Array {
   const program = Buffer.alloc(4 * 8);
   const put = (i: number, code: number, jumps: readonly [number, number], k: number) => {
     program.writeUInt16LE(code, i * 8);
@@ -180,7 +184,7 @@ function denying(systemCall: number): Uint8Array {
   };
   put(0, 0x20, [0, 0], 0);
   put(1, 0x15, [0, 1], systemCall);
-  put(2, 0x06, [0, 0], 0x00050001);
+  put(2, 0x06, [0, 0], 0x00050000 | errno);
   put(3, 0x06, [0, 0], 0x7fff0000);
   return program;
 }
@@ -191,6 +195,26 @@ test("a seccomp filter holds in the container", async () => {
   const filter = [operation("noNewPrivileges", {}), operation("seccomp", { program: denying(MKDIR) })];
   const { output } = await runToEnd(root, { argv: shell("mkdir /x; echo $?"), process: [...asRoot, ...filter] });
   assert.match(output, /Operation not permitted\n1\n/);
+});
+
+test("a kernel without mount_setattr gets read-only binds and paths by remounting", async () => {
+  using root = new TestRoot();
+  const source = join(root.directory, "source");
+  mkdirSync(source);
+  const { output } = await runToEnd(root, {
+    argv: shell("touch /data/x; touch /proc/sys/kernel/hostname; echo 1 > /proc/sys/kernel/hostname"),
+    beforeClone: [
+      operation("seccomp", { program: denying(MOUNT_SETATTR, ENOSYS) }),
+      operation("openTree", { slot: 21, flags: OPEN_TREE_CLONE, path: source }),
+      operation("mountSetattr", { slot: 21, set: 1, propagation: MS_PRIVATE, usernsSlot: NO_SLOT }),
+    ],
+    beforePivot: [
+      ...standardMounts,
+      operation("moveMountIn", { slot: 21, rootSlot: 10, create: 2, mode: 0o755, path: "/data" }),
+    ],
+  });
+  assert.match(output, /\/data\/x: Read-only file system/);
+  assert.match(output, /\/proc\/sys\/kernel\/hostname: Read-only file system/);
 });
 
 test("root of a user namespace is the mapped user outside", async () => {
