@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { HullError } from "../../platform/errors.ts";
 import { type CgroupPlace, isV2Only, unifiedDirectory } from "./place.ts";
-import { type BlockIoEntry, type CgroupStats, parseLimit, parsePairs } from "./stats.ts";
+import { type BlkioEntry, type CgroupStats, parseAmount as number, parsePairs } from "./stats.ts";
 
 type Files = (controller: string, file: string) => Promise<string>;
 
@@ -18,8 +18,6 @@ export async function readStats(place: CgroupPlace): Promise<CgroupStats> {
   };
   return isV2Only(place) ? await readV2(read, directory) : await readV1(read, place);
 }
-
-const number = (text: string): number => Number(text.trim() || 0);
 
 async function readV1(read: Files, place: CgroupPlace): Promise<CgroupStats> {
   const memory = async (file: string) => number(await read("memory", file));
@@ -41,26 +39,25 @@ async function readV1(read: Files, place: CgroupPlace): Promise<CgroupStats> {
     read("memory", "memory.oom_control").then(parsePairs),
   ]);
   return {
-    readAtMs: Date.now(),
-    cgroupVersion: 1,
+    version: 1,
     cpu: {
       ...cpu,
       periods: throttling.nr_periods ?? 0,
       throttledPeriods: throttling.nr_throttled ?? 0,
-      throttledNs: throttling.throttled_time ?? 0,
+      throttledTime: throttling.throttled_time ?? 0,
     },
     memory: {
-      usageBytes: usage,
-      maxUsageBytes: max,
-      limitBytes: limit || undefined,
-      failures,
-      details,
-      swapUsageBytes: swap,
-      swapLimitBytes: parseLimit(swapLimit),
+      usage,
+      maxUsage: max,
+      limit,
+      failcnt: failures,
+      stats: details,
+      swapUsage: swap,
+      swapLimit: number(swapLimit!),
       oomKills: oom.oom_kill ?? 0,
     },
-    pids: { current: number(pids[0]), limit: parseLimit(pids[1]) },
-    blockIo,
+    pids: { current: number(pids[0]), limit: number(pids[1]) },
+    blkio: blockIo,
     hugetlb,
   };
 }
@@ -71,12 +68,12 @@ async function cpuacct(read: Files) {
       read("cpuacct", file),
     ),
   );
-  const perCpuNs = (each ?? "").trim().split(" ").filter(Boolean).map(Number);
-  return { usageNs: number(usage!), userNs: number(user!), systemNs: number(system!), perCpuNs };
+  const perCpu = (each ?? "").trim().split(" ").filter(Boolean).map(Number);
+  return { total: number(usage!), user: number(user!), kernel: number(system!), perCpu };
 }
 
 /** Lines "8:0 Read 4096" and a last one "Total 4096". */
-function parseBlockIo(text: string): BlockIoEntry[] {
+function parseBlockIo(text: string): BlkioEntry[] {
   return text.split("\n").flatMap((line) => {
     const match = /^(\d+):(\d+) (\w+) (\d+)$/.exec(line);
     if (!match) return [];
@@ -87,7 +84,7 @@ function parseBlockIo(text: string): BlockIoEntry[] {
 
 /** The throttling layer counts without any policy set; an elevator that counts too is the better source. */
 async function blockIoV1(read: Files) {
-  const first = async (...files: readonly string[]): Promise<BlockIoEntry[]> => {
+  const first = async (...files: readonly string[]): Promise<BlkioEntry[]> => {
     for (const file of files) {
       const entries = parseBlockIo(await read("blkio", file));
       if (entries.length > 0) return entries;
@@ -125,29 +122,28 @@ async function readV2(read: Files, directory: string): Promise<CgroupStats> {
   ];
   const [usage, peak, limit, swap, swapLimit, current, most] = await Promise.all(names.map(file));
   return {
-    readAtMs: Date.now(),
-    cgroupVersion: 2,
+    version: 2,
     cpu: {
-      usageNs: (cpu.usage_usec ?? 0) * NS_PER_US,
-      userNs: (cpu.user_usec ?? 0) * NS_PER_US,
-      systemNs: (cpu.system_usec ?? 0) * NS_PER_US,
-      perCpuNs: [],
+      total: (cpu.usage_usec ?? 0) * NS_PER_US,
+      user: (cpu.user_usec ?? 0) * NS_PER_US,
+      kernel: (cpu.system_usec ?? 0) * NS_PER_US,
+      perCpu: [],
       periods: cpu.nr_periods ?? 0,
       throttledPeriods: cpu.nr_throttled ?? 0,
-      throttledNs: (cpu.throttled_usec ?? 0) * NS_PER_US,
+      throttledTime: (cpu.throttled_usec ?? 0) * NS_PER_US,
     },
     memory: {
-      usageBytes: number(usage!),
-      maxUsageBytes: number(peak!),
-      limitBytes: parseLimit(limit),
-      failures: events.max ?? 0,
-      details,
-      swapUsageBytes: number(swap!),
-      swapLimitBytes: parseLimit(swapLimit),
+      usage: number(usage!),
+      maxUsage: number(peak!),
+      limit: number(limit!),
+      failcnt: events.max ?? 0,
+      stats: details,
+      swapUsage: number(swap!),
+      swapLimit: number(swapLimit!),
       oomKills: events.oom_kill ?? 0,
     },
-    pids: { current: number(current!), limit: parseLimit(most) },
-    blockIo: {
+    pids: { current: number(current!), limit: number(most!) },
+    blkio: {
       serviceBytes: ioEntries(io, { rbytes: "read", wbytes: "write" }),
       serviced: ioEntries(io, { rios: "read", wios: "write" }),
     },
@@ -156,7 +152,7 @@ async function readV2(read: Files, directory: string): Promise<CgroupStats> {
 }
 
 /** Lines "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0". */
-function ioEntries(text: string, wanted: Readonly<Record<string, string>>): BlockIoEntry[] {
+function ioEntries(text: string, wanted: Readonly<Record<string, string>>): BlkioEntry[] {
   return text.split("\n").flatMap((line) => {
     const [device = "", ...pairs] = line.split(" ");
     const [major, minor] = device.split(":").map(Number);
@@ -181,12 +177,12 @@ async function hugepages(directory: string | undefined, read: Files) {
       }
       return 0;
     };
-    const [usageBytes, maxUsageBytes, failures] = await Promise.all([
+    const [usage, maxUsage, failcnt] = await Promise.all([
       file("usage_in_bytes", "current"),
       file("max_usage_in_bytes"),
       file("failcnt"),
     ]);
-    return [size, { usageBytes, maxUsageBytes, failures }] as const;
+    return [size, { usage, maxUsage, failcnt }] as const;
   });
   return Object.fromEntries(await Promise.all(entries));
 }

@@ -1,7 +1,7 @@
-/** A container's figures, the same shape for cgroup v1 and v2. Counters are cumulative since its start; times are nanoseconds. */
+/** A container's figures, the same shape for cgroup v1 and v2. Counters are cumulative since its start. */
 
 /** One line of per-device input and output: `op` is read, write, sync, async, discard or total. */
-export interface BlockIoEntry {
+export interface BlkioEntry {
   readonly major: number;
   readonly minor: number;
   readonly op: string;
@@ -9,41 +9,35 @@ export interface BlockIoEntry {
 }
 
 export interface CgroupStats {
-  /** Epoch milliseconds of the reading. */
-  readonly readAtMs: number;
-  readonly cgroupVersion: 1 | 2;
+  readonly version: 1 | 2;
+  /** Nanoseconds. */
   readonly cpu: {
-    readonly usageNs: number;
-    readonly userNs: number;
-    readonly systemNs: number;
+    readonly total: number;
+    readonly user: number;
+    readonly kernel: number;
     /** v1 only; empty on v2. */
-    readonly perCpuNs: readonly number[];
+    readonly perCpu: readonly number[];
     readonly periods: number;
     readonly throttledPeriods: number;
-    readonly throttledNs: number;
+    readonly throttledTime: number;
   };
+  /** Bytes. `maxUsage` 0: the kernel does not tell; limits 0: none (v2), or near 2^63 (v1). */
   readonly memory: {
-    readonly usageBytes: number;
-    /** 0: the kernel does not tell. */
-    readonly maxUsageBytes: number;
-    /** As the kernel has it: without a limit a number beyond any machine (v1) or undefined (v2). */
-    readonly limitBytes: number | undefined;
-    readonly failures: number;
+    readonly usage: number;
+    readonly maxUsage: number;
+    readonly limit: number;
+    readonly failcnt: number;
     /** memory.stat by name. */
-    readonly details: Readonly<Record<string, number>>;
-    readonly swapUsageBytes: number;
-    readonly swapLimitBytes: number | undefined;
+    readonly stats: Readonly<Record<string, number>>;
+    readonly swapUsage: number;
+    readonly swapLimit: number;
     readonly oomKills: number;
   };
-  /** limit undefined: none. */
-  readonly pids: { readonly current: number; readonly limit: number | undefined };
-  readonly blockIo: {
-    readonly serviceBytes: readonly BlockIoEntry[];
-    readonly serviced: readonly BlockIoEntry[];
-  };
-  readonly hugetlb: Readonly<
-    Record<string, { readonly usageBytes: number; readonly maxUsageBytes: number; readonly failures: number }>
-  >;
+  /** `limit` 0: none. */
+  readonly pids: { readonly current: number; readonly limit: number };
+  readonly blkio: { readonly serviceBytes: readonly BlkioEntry[]; readonly serviced: readonly BlkioEntry[] };
+  /** By page size, such as "2MB". */
+  readonly hugetlb: Readonly<Record<string, { readonly usage: number; readonly maxUsage: number; readonly failcnt: number }>>;
 }
 
 /** "name value" lines. */
@@ -55,8 +49,8 @@ export function parsePairs(text: string): Record<string, number> {
   return Object.fromEntries(pairs);
 }
 
-/** A number, or "max" (and absence) as undefined. */
-export function parseLimit(text: string | undefined): number | undefined {
-  const value = text?.trim();
-  return value === undefined || value === "" || value === "max" ? undefined : Number(value);
+/** A number; "max" and absence are 0. */
+export function parseAmount(text: string): number {
+  const value = Number(text.trim());
+  return Number.isFinite(value) ? value : 0;
 }
