@@ -8,6 +8,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KeelServe } from "../keel/serve.ts";
+import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import { StoredAddressBook } from "./address-book.ts";
 import { Bridges, doomedGroup, interfaceGroup } from "./bridge/bridges.ts";
@@ -172,10 +173,12 @@ export class Netd {
 
   #hostRules(): HostRules {
     const { settings, kernel } = this;
+    const mismatch = (error: unknown): void =>
+      this.log.debug("the firewall was not as it was left", { error: messageOf(error) });
     return new HostRules({
       firewalls: [
-        ...(settings.iptables ? [new IptablesFirewall(kernel, 4)] : []),
-        ...(settings.iptables && settings.ip6tables ? [new IptablesFirewall(kernel, 6)] : []),
+        ...(settings.iptables ? [new IptablesFirewall(kernel, 4, mismatch)] : []),
+        ...(settings.iptables && settings.ip6tables ? [new IptablesFirewall(kernel, 6, mismatch)] : []),
       ],
       masquerade: settings.ipMasq,
       log: this.log,

@@ -55,6 +55,8 @@ export class IptablesFirewall implements Firewall {
   constructor(
     private readonly kernel: Kernel,
     readonly family: Family,
+    /** A step failed because the kernel had something else; everything is compared next. */
+    private readonly onMismatch: (error: unknown) => void = () => {},
   ) {}
 
   async probe(): Promise<string | undefined> {
@@ -129,7 +131,8 @@ export class IptablesFirewall implements Firewall {
         await this.#restore(planStep(this.#applied, rules));
         this.#applied = rules;
         return;
-      } catch {
+      } catch (error) {
+        this.onMismatch(error);
         // The kernel has something else than we believed: look, then do it properly.
         this.#applied = undefined;
       }

@@ -39,23 +39,20 @@ export class PublishedPorts {
   ) {}
 
   async publish(request: PublishRequest): Promise<PortRecord[]> {
-    const done: PortRecord[] = [];
-    try {
-      for (const [index, port] of request.ports.entries()) done.push(...(await this.#publishOne(request, port, index)));
-      return done;
-    } catch (error) {
-      await this.withdraw(done);
-      throw error;
-    }
+    const work = request.ports.map((port, index) => this.#publishOne(request, port, index));
+    const results = await Promise.allSettled(work);
+    const done = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+    const failed = results.find((result) => result.status === "rejected");
+    if (!failed) return done;
+    await this.withdraw(done);
+    throw failed.reason;
   }
 
   async withdraw(ports: readonly PortRecord[]): Promise<void> {
     if (ports.length === 0) return;
     const client = await this.#connected();
-    for (const port of ports) {
-      this.#bound.delete(BigInt(port.portId));
-      await client.unbind(BigInt(port.portId));
-    }
+    await Promise.all(ports.map(({ portId }) => client.unbind(BigInt(portId))));
+    for (const { portId } of ports) this.#bound.delete(BigInt(portId));
   }
 
   /** `wanted`: every port of every connected container. */
