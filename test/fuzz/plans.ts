@@ -11,7 +11,7 @@ import { encodeFrame, encodeRecord, FrameReader } from "../../src/keel/wire.ts";
 import { Random } from "./random.ts";
 
 const FRAMES_PER_PROCESS = 200;
-const ANSWER_MS = 20_000;
+const END_MS = 10_000;
 const PLAN = 1;
 const CANCEL = 7;
 const requestTypes = [1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x4001, 77];
@@ -150,9 +150,14 @@ async function oneProcess(random: Random, at: { root: string; keel: string; end:
   }
   if (random.below(2) === 0) child.stdin.write(Buffer.from([9, 0, 0, 0, 1, 0])); // half a frame, then the end
   child.stdin.end();
-  const killer = setTimeout(() => child.kill("SIGKILL"), ANSWER_MS);
+  let stuck = false;
+  const killer = setTimeout(() => {
+    stuck = true;
+    child.kill("SIGKILL");
+  }, END_MS);
   await closed;
   clearTimeout(killer);
+  if (stuck) throw new Error(`keel serve did not end with its stdin, after ${sent} frames\n${words}`);
   if (/AddressSanitizer|runtime error:|LeakSanitizer/.test(words)) throw new Error(`keel serve:\n${words}`);
   return sent;
 
