@@ -49,14 +49,15 @@ struct outcome pause_outcome(int error, const char *text) {
 
 /* The names of the lent descriptors stand in `outputs`, NUL separated, in their order. */
 static void answer(struct caller *caller, uint32_t id, struct outcome outcome, bool lend) {
-  char names[MAX_DNS * DNS_NAME_BYTES], control[CMSG_SPACE(MAX_DNS * sizeof(int))] = {0};
+  char names[MAX_DNS * DNS_NAME_BYTES];
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(MAX_DNS * sizeof(int))] = {0};
   struct iovec part;
   struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
   if (lend && pause_state.dns_count) {
     size_t used = 0;
     header.msg_control = control;
     header.msg_controllen = CMSG_SPACE((size_t)pause_state.dns_count * sizeof(int));
-    struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+    struct cmsghdr *c = (struct cmsghdr *)(void *)control;
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN((size_t)pause_state.dns_count * sizeof(int));

@@ -91,12 +91,11 @@ static void send_records(struct reply_to to, uint16_t type, const struct reply_r
   free(frame);
 }
 
-static struct blob joined(struct blob first, struct blob second) {
-  char *bytes = malloc((size_t)first.length + second.length + 1u);
-  if (!bytes) return (struct blob){"", 0};
-  memcpy(bytes, first.bytes, first.length);
-  memcpy(bytes + first.length, second.bytes, second.length);
-  return (struct blob){bytes, first.length + second.length};
+/* Appends both to `at`; what they are together. */
+static struct blob joined(char *at, struct blob first, struct blob second) {
+  if (first.length) memcpy(at, first.bytes, first.length);
+  if (second.length) memcpy(at + first.length, second.bytes, second.length);
+  return (struct blob){at, first.length + second.length};
 }
 
 /* Outputs name their operation by its index in the stage; in the reply the earlier sections' operations come first. */
@@ -119,16 +118,20 @@ static void send_launch(struct outcome outcome) {
   if (reply->fd < 0) return;
   uint32_t before = reply->steps.length / STEP_BYTES;
   if (outcome.failed_index != NO_INDEX) outcome.failed_index += before;
-  struct blob outputs = joined(reply->outputs, outcome.outputs);
-  if (outputs.length > reply->outputs.length)
-    shift_outputs((char *)(uintptr_t)outputs.bytes + reply->outputs.length, outputs.length - reply->outputs.length, before);
-  outcome.outputs = outputs;
-  outcome.steps = joined(reply->steps, outcome.steps);
+  size_t steps = (size_t)reply->steps.length + outcome.steps.length, outputs = (size_t)reply->outputs.length + outcome.outputs.length;
+  char *bytes = calloc(1, steps + outputs + 1);
+  if (bytes) {
+    uint32_t added = outcome.outputs.length;
+    outcome.steps = joined(bytes, reply->steps, outcome.steps);
+    outcome.outputs = joined(bytes + steps, reply->outputs, outcome.outputs);
+    shift_outputs(bytes + steps + reply->outputs.length, added, before);
+  }
   struct reply_record record = result_record(&outcome);
   size_t size = 0;
   uint8_t *frame = frame_build(REPLY_TYPE, reply->id, &record, 1, &size);
   if (frame) send_whole(reply->fd, frame, size);
   free(frame);
+  free(bytes);
   close(reply->fd);
   reply->fd = -1;
   hold_say(HOLD_ANSWERED, 0);

@@ -171,8 +171,12 @@ test("a shim killed while a line is unfinished keeps the line", async () => {
   const client = await box.client();
   await client.start();
   const socket = await client.attach({ stdout: true, raw: true });
+  let seen = "";
+  socket.on("data", (chunk: Buffer) => {
+    seen += chunk.toString();
+  });
   socket.resume();
-  await new Promise((resolve) => setTimeout(resolve, 100)); // "begin" has no newline: nothing on disk shows that it was read
+  await until("the shim has read the beginning", () => seen === "begin");
   process.kill(box.pids!.shimPid, "SIGKILL");
   const next = await box.client();
   const input = await next.attach({ stdin: true });
