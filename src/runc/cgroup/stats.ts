@@ -37,7 +37,9 @@ export interface CgroupStats {
   readonly pids: { readonly current: number; readonly limit: number };
   readonly blkio: { readonly serviceBytes: readonly BlkioEntry[]; readonly serviced: readonly BlkioEntry[] };
   /** By page size, such as "2MB". */
-  readonly hugetlb: Readonly<Record<string, { readonly usage: number; readonly maxUsage: number; readonly failcnt: number }>>;
+  readonly hugetlb: Readonly<
+    Record<string, { readonly usage: number; readonly maxUsage: number; readonly failcnt: number }>
+  >;
 }
 
 /** "name value" lines. */

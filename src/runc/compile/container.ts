@@ -7,6 +7,7 @@ import { enterCgroups, makeCgroups } from "../cgroup/make.ts";
 import { type CgroupPlace, cgroupPlace } from "../cgroup/place.ts";
 import { resourceOperations } from "../cgroup/resources.ts";
 import type { HostFacts } from "../host-facts.ts";
+import { compileHooks } from "./hooks.ts";
 import { compileMounts } from "./mounts.ts";
 import { hasUserNamespace, makeCgroupNamespace, type NamespacePlan, planNamespaces, sysctlPath } from "./namespaces.ts";
 import { type ProcessContext, processSteps, session } from "./process.ts";
@@ -23,6 +24,8 @@ export interface ContainerRequest {
   /** How the new process waits for its start. */
   readonly wait: readonly Operation[];
   readonly noPivot?: boolean;
+  /** The session keyring of the caller is kept. */
+  readonly noNewKeyring?: boolean;
   readonly preservedFds?: number;
 }
 
@@ -79,6 +82,7 @@ function stageOperations(request: ContainerRequest, { place, namespaces, warning
     preservedFds: request.preservedFds ?? 0,
   };
   const { prepare, run } = processSteps(spec.process!, context);
+  const hooks = compileHooks(request);
   const clone = {
     flags: namespaces.cloneFlags,
     cgroupSlot: entry.slot,
@@ -92,18 +96,25 @@ function stageOperations(request: ContainerRequest, { place, namespaces, warning
     operation("clone", clone, { cause: "config.json /linux/namespaces", subject: [...namespaces.made].join(" ") }),
     ...entry.after,
     ...makeCgroupNamespace(namespaces),
+    ...(namespaces.made.has("network")
+      ? [operation("linkUp", { name: "lo" }, { cause: "a new network namespace" })]
+      : []),
     ...rootOperations(request, namespaces, [
       ...mounts.mounts,
       ...devices(spec, { bindsNodes: inUser }),
       ...mounts.closing,
+      ...hooks.beforePivot,
     ]),
     ...session(spec.process!, context),
     ...names(spec),
     ...sysctls(spec),
     ...closeRoot(spec),
-    operation("keyring", { name: `_ses.${request.id}` }, { cause: "session keyring" }),
+    ...(request.noNewKeyring
+      ? []
+      : [operation("keyring", { name: `_ses.${request.id}` }, { cause: "session keyring" })]),
     ...prepare,
     ...request.wait,
+    ...hooks.beforeProgram,
     ...run,
   ];
 }
@@ -113,10 +124,26 @@ function rootOperations(
   namespaces: NamespacePlan,
   inside: readonly Operation[],
 ): Operation[] {
-  const { spec, bundle, noPivot } = request;
+  const { spec, bundle, noPivot, facts } = request;
   const root = isAbsolute(spec.root.path) ? spec.root.path : join(bundle, spec.root.path);
-  if (!namespaces.own.has("mount")) return [...openPlainRoot(root), ...enterRoot(root, "chroot")];
-  return [...openRoot(root, spec, undefined), ...inside, ...enterRoot(root, noPivot ? "move" : "pivot")];
+  if (!namespaces.made.has("mount")) {
+    if (spec.mounts.length > 0)
+      throw new HullError("invalid-argument", "config.json /mounts: can't be made without a new mount namespace");
+    return [...openPlainRoot(root), ...enterRoot(root, "chroot")];
+  }
+  return [
+    ...openRoot(root, spec, sharedParent(facts, spec, root)),
+    ...inside,
+    ...enterRoot(root, noPivot ? "move" : "pivot"),
+  ];
+}
+
+/** The mount that holds the root, where mounts stay shared with the host: only then can it be in the way of pivot_root. */
+function sharedParent(facts: HostFacts, spec: RuntimeSpec, root: string): string | undefined {
+  if (!/^r?shared$/.test(spec.linux.rootfsPropagation)) return undefined;
+  const points = (facts.readText("/proc/self/mountinfo") ?? "").split("\n").flatMap((line) => line.split(" ")[4] ?? []);
+  const holders = points.filter((point) => point === "/" || root === point || root.startsWith(`${point}/`));
+  return holders.sort((a, b) => b.length - a.length)[0];
 }
 
 function names({ hostname, domainname }: RuntimeSpec): Operation[] {

@@ -32,7 +32,8 @@ export function session({ terminal, consoleSize }: SpecProcess, context: Process
 
 /** Without CAP_SYS_RESOURCE a hard limit can't rise: the process gets what there is, and a sentence says so. */
 function rlimits({ rlimits: wanted }: SpecProcess, context: ProcessContext): Operation[] {
-  const degrade = hasCapability(context.facts, "CAP_SYS_RESOURCE") ? 0 : 1;
+  const inUserNamespace = context.linux.namespaces.some(({ type }) => type === "user");
+  const degrade = hasCapability(context.facts, "CAP_SYS_RESOURCE") && !inUserNamespace ? 0 : 1;
   return wanted.map(({ type, soft, hard }, i) => {
     const resource = rlimitNumbers[type];
     const cause = `${context.at}/rlimits/${i}`;

@@ -2,8 +2,8 @@
 import { syscallsArm } from "./syscalls-arm.ts";
 import { syscallsArm64 } from "./syscalls-arm64.ts";
 import { syscallsI386 } from "./syscalls-i386.ts";
-import { syscallsX86 } from "./syscalls-x86_64.ts";
 import { syscallsX32 } from "./syscalls-x32.ts";
+import { syscallsX86 } from "./syscalls-x86_64.ts";
 
 export interface Architecture {
   readonly name: string;
@@ -27,7 +27,9 @@ function parseTable(table: string): Map<string, number> {
 
 export const X32_BIT = 0x40000000;
 
-const definitions: Readonly<Record<string, { readonly audit: number; readonly base?: number; readonly table: string }>> = {
+const definitions: Readonly<
+  Record<string, { readonly audit: number; readonly base?: number; readonly table: string }>
+> = {
   SCMP_ARCH_X86_64: { audit: 0xc000003e, table: syscallsX86 },
   SCMP_ARCH_X32: { audit: 0xc000003e, base: X32_BIT, table: syscallsX32 },
   SCMP_ARCH_X86: { audit: 0x40000003, table: syscallsI386 },

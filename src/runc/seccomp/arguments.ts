@@ -98,7 +98,9 @@ function ruleCode(rule: ConditionalRule): Instruction[] {
     return block.map(({ instruction, yes, no }) => {
       at++;
       const distance = (target: Target): number => (target === "next" ? 0 : (target === "pass" ? end : size) - at);
-      return yes === undefined || no === undefined ? instruction : { ...instruction, jt: distance(yes), jf: distance(no) };
+      return yes === undefined || no === undefined
+        ? instruction
+        : { ...instruction, jt: distance(yes), jf: distance(no) };
     });
   });
   return [...code, answer(rule.action)];

@@ -1,5 +1,10 @@
 /** `linux.seccomp` -> a classic BPF program (seccomp(2)). Pure; results are kept by the policy's content. */
-import { nativeArchitecture, type SeccompAction, type SeccompPolicy, type SeccompRule } from "../../oci/seccomp-profile.ts";
+import {
+  nativeArchitecture,
+  type SeccompAction,
+  type SeccompPolicy,
+  type SeccompRule,
+} from "../../oci/seccomp-profile.ts";
 import { HullError } from "../../platform/errors.ts";
 import { type Architecture, architecture, isArchitectureName, X32_BIT } from "./architectures.ts";
 import { type ConditionalRule, conditionalBody } from "./arguments.ts";
@@ -144,7 +149,10 @@ export function seccompInstructions(policy: SeccompPolicy, arch: string): Instru
 function compile(policy: SeccompPolicy, arch: string): SeccompProgram {
   const program = seccompInstructions(policy, arch);
   if (program.length > MOST_INSTRUCTIONS)
-    throw new HullError("invalid-argument", `seccomp: the profile needs ${program.length} instructions, ${MOST_INSTRUCTIONS} fit`);
+    throw new HullError(
+      "invalid-argument",
+      `seccomp: the profile needs ${program.length} instructions, ${MOST_INSTRUCTIONS} fit`,
+    );
   const flags = policy.flags.reduce((bits, name) => {
     if (filterFlags[name] === undefined) throw new HullError("invalid-argument", `seccomp: unknown flag ${name}`);
     return bits | filterFlags[name];
