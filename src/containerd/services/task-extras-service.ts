@@ -61,7 +61,7 @@ function infoOf(task: Task) {
     ...paths,
     pid: state.pid,
     shimPid: task.shimPid,
-    pausePid: runs(task.pausePid) ? task.pausePid : 0,
+    pausePid: task.hasPause() ? task.pausePid : 0,
     state: state.kind,
     ...startedAt,
     ...exitIfStopped(state),
@@ -69,12 +69,4 @@ function infoOf(task: Task) {
       .execs()
       .map(({ execId, state: exec }) => ({ execId, pid: exec.pid, state: exec.kind, ...exitIfStopped(exec) })),
   };
-}
-
-function runs(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

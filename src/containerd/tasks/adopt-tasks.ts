@@ -54,6 +54,7 @@ async function openLink(host: TaskHost, task: Task): Promise<ShimLink | undefine
     return await ShimLink.open({
       path: task.identity.paths.shimSocket,
       onEvent: (event) => task.onShimEvent(event),
+      mayReturn: () => task.hasPause(),
       onLost: () => void buryTask(host, task).catch((error) => host.warn(messageOf(error))),
     });
   } catch (error) {

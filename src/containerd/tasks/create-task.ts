@@ -189,6 +189,7 @@ async function adopt(task: Task, launched: Launched, host: TaskHost): Promise<vo
   task.link = await ShimLink.open({
     path: task.identity.paths.shimSocket,
     onEvent: (event) => task.onShimEvent(event),
+    mayReturn: () => task.hasPause(),
     onLost: () => void buryTask(host, task).catch((error) => host.warn(messageOf(error))),
   });
 }

@@ -12,6 +12,8 @@ export interface ShimLinkOptions {
   readonly path: string;
   readonly onEvent: (event: ShimEvent) => void;
   readonly onLost: () => void;
+  /** False once nobody is left who could fork a new shim: pause is dead. */
+  readonly mayReturn: () => boolean;
 }
 
 export class ShimLink {
@@ -61,7 +63,7 @@ export class ShimLink {
       try {
         return await connect(this.options, () => this.reconnect());
       } catch (error) {
-        if (this.#closed || Date.now() > until) {
+        if (this.#closed || Date.now() > until || !this.options.mayReturn()) {
           throw new HullError("unavailable", `no shim came back at ${this.options.path}`, { cause: error });
         }
         await new Promise((resolve) => setTimeout(resolve, wait));

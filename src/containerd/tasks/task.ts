@@ -2,6 +2,7 @@
  * One task: the live side of a container. Holds its state as an immutable value, follows the shim's events and publishes what
  * happens, each exit once and in order (exec exits before init's, start before exit).
  */
+import { readFileSync } from "node:fs";
 import type { ShimEvent } from "../../keel/shim-client.ts";
 import { dockerExitCode, type ShimProcess } from "../../keel/shim-records.ts";
 import { HullError } from "../../platform/errors.ts";
@@ -86,6 +87,11 @@ export class Task {
 
   get init(): TaskProcess {
     return this.process("");
+  }
+
+  /** True while its pause lives. */
+  hasPause(): boolean {
+    return isRunning(this.pausePid);
   }
 
   add(process: TaskProcess): void {
@@ -223,3 +229,13 @@ export class Task {
 }
 
 const msOf = (ns: bigint): number => Number(ns / 1000n) / 1000;
+
+/** A zombie does not run any more, though signals still find it. */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return pid > 0 && !/[ZX]/.test(stat[stat.lastIndexOf(")") + 2] ?? "X");
+  } catch {
+    return false;
+  }
+}
