@@ -32,7 +32,10 @@ export const operations = {
   chmod: { code: 10, ints: ["mode"], blobs: ["path"] },
   lchown: { code: 11, ints: ["uid", "gid"], blobs: ["path"] },
   setxattr: { code: 12, ints: ["flags"], blobs: ["path", "name", "value"] },
-  /** Recursive copy of a directory's contents with modes, owners, times, xattrs, links, devices; both ends by descriptor, confined. */
+  /**
+   * Recursive copy of a directory's contents, and of its own mode, owner, times, with xattrs, links, devices; by descriptors, crossing no mount.
+   * `from` may be a list of two: a root, and a path whose links are followed inside that root.
+   */
   copyTree: { code: 13, ints: [], blobs: ["from", "to"] },
   /** Output: u64 bytes (blocks*512, hard links once), u64 inodes. */
   usage: { code: 14, ints: [], blobs: ["path"] },
@@ -45,7 +48,7 @@ export const operations = {
   close: { code: 22, ints: ["slot"], blobs: [] },
   /** Writes data to an open slot (cgroup `tasks` files: "0"). */
   writeSlot: { code: 23, ints: ["slot"], blobs: ["data"] },
-  /** Output: up to 64 KiB of stat text of a path inside rootSlot: the fields of `struct statx` used by docker cp, see protocols.md. */
+  /** Output: a path inside rootSlot as `keel stat` prints it (JSON, see protocols.md). */
   statIn: { code: 24, ints: ["rootSlot", "follow"], blobs: ["path"] },
   /** flock(LOCK_EX|LOCK_NB) on an open slot. */
   flock: { code: 25, ints: ["slot"], blobs: [] },
@@ -174,7 +177,7 @@ export const operations = {
   // -- layers -----------------------------------------------------------------------------------------------------
   /**
    * Unpacks the layer blob at `blob` (gzip, zstd or plain, by its first bytes) into `directory`, as a role of its own process. format 0: overlay
-   * whiteouts (char 0:0, trusted.overlay.opaque; flag 1: user.overlay); format 1: plain directory, whiteouts applied as deletions. Output: 32 bytes sha256 of
+   * whiteouts (char 0:0, trusted.overlay.opaque; flag 1: user.overlay.*); format 1: plain directory, whiteouts applied as deletions. Output: 32 bytes sha256 of
    * the blob as stored, 32 bytes sha256 of the plain tar, u64 plain size, u64 blob size.
    */
   applyLayer: { code: 110, ints: ["format", "flags"], blobs: ["blob", "directory"] },
