@@ -55,6 +55,7 @@ async function openLink(host: TaskHost, task: Task): Promise<ShimLink | undefine
       path: task.identity.paths.shimSocket,
       onEvent: (event) => task.onShimEvent(event),
       mayReturn: () => task.hasPause(),
+      onReturned: (shimPid) => task.supervisedBy(shimPid),
       onLost: () => void buryTask(host, task).catch((error) => host.warn(messageOf(error))),
     });
   } catch (error) {

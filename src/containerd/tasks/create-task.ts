@@ -190,6 +190,7 @@ async function adopt(task: Task, launched: Launched, host: TaskHost): Promise<vo
     path: task.identity.paths.shimSocket,
     onEvent: (event) => task.onShimEvent(event),
     mayReturn: () => task.hasPause(),
+    onReturned: (shimPid) => task.supervisedBy(shimPid),
     onLost: () => void buryTask(host, task).catch((error) => host.warn(messageOf(error))),
   });
 }

@@ -53,9 +53,25 @@ async function ended(task: Task): Promise<Stopped> {
 async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {
   const { paths, file } = task.identity;
   await endShim(host, task, keepSandbox);
+  await supervisorsGone(task, keepSandbox);
   const unmount = file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
-  await host.launcher.run([...unmount, operation("removeTree", { path: paths.bundle }, { cause: "delete" })]);
+  // Killed ones leave their socket files behind.
+  const sockets = keepSandbox ? [paths.shimSocket] : [paths.shimSocket, paths.pauseSocket];
+  await host.launcher.run([
+    ...unmount,
+    ...sockets.map((path) => operation("unlink", { path }, { tolerate: ["ENOENT"], cause: "delete" })),
+    operation("removeTree", { path: paths.bundle }, { cause: "delete" }),
+  ]);
   await removeCgroups(host, file.cgroup);
+}
+
+/** The next ones bind the same socket paths: the old ones must be gone by then. */
+async function supervisorsGone(task: Task, keepSandbox: boolean): Promise<void> {
+  const deadline = Date.now() + SHIM_END_MS;
+  while (task.hasShim() || (!keepSandbox && task.hasPause())) {
+    if (Date.now() > deadline) throw new HullError("deadline-exceeded", `shim or pause of ${task.id} do not end`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 /** What a container left running is killed; a cgroup whose last process is just going takes a moment to be empty. */

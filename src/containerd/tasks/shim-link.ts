@@ -12,6 +12,8 @@ export interface ShimLinkOptions {
   readonly path: string;
   readonly onEvent: (event: ShimEvent) => void;
   readonly onLost: () => void;
+  /** A new shim, forked by pause. */
+  readonly onReturned: (shimPid: number) => void;
   /** False once nobody is left who could fork a new shim: pause is dead. */
   readonly mayReturn: () => boolean;
 }
@@ -61,7 +63,9 @@ export class ShimLink {
     const until = Date.now() + RECONNECT_MS;
     for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
       try {
-        return await connect(this.options, () => this.reconnect());
+        const client = await connect(this.options, () => this.reconnect());
+        this.options.onReturned((await client.state()).shimPid);
+        return client;
       } catch (error) {
         if (this.#closed || Date.now() > until || !this.options.mayReturn()) {
           throw new HullError("unavailable", `no shim came back at ${this.options.path}`, { cause: error });

@@ -89,6 +89,15 @@ export class Task {
     return this.process("");
   }
 
+  supervisedBy(shimPid: number): void {
+    this.shimPid = shimPid;
+  }
+
+  /** True while its shim lives. */
+  hasShim(): boolean {
+    return isRunning(this.shimPid);
+  }
+
   /** True while its pause lives. */
   hasPause(): boolean {
     return isRunning(this.pausePid);
