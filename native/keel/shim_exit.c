@@ -96,6 +96,7 @@ static uint32_t status_of(const siginfo_t *info) {
 /* Everything up to the drain. Writing the record may fail (a full disk): the table still has it, and STATE tells. */
 static void exit_seen(struct process *p, uint32_t status, uint64_t at_ns) {
   struct slot *slot = p->slot;
+  if (p->staged) process_settle(p);
   slot->wait_status = status;
   slot->exited_at_ns = at_ns;
   slot->oom_killed = oom_count() > slot->oom_base;
@@ -106,7 +107,6 @@ static void exit_seen(struct process *p, uint32_t status, uint64_t at_ns) {
 static void after_exit(struct process *p) {
   watch_close(&p->pidfd);
   hold_drop(p->number, HELD_PIDFD);
-  if (p->staged) process_unstage(p);
   begin_drain(p);
 }
 
@@ -123,12 +123,15 @@ static struct process *process_of_pid(int pid) {
   return NULL;
 }
 
-
 static void reap_children(void) {
   for (;;) {
     siginfo_t info = {0};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid == 0) return;
     struct process *p = process_of_pid(info.si_pid);
+    if (!p) {
+      process_hear_stages();
+      p = process_of_pid(info.si_pid);
+    }
     if (p) reap_child(p, &info);
     else waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG); /* an orphan that came to its subreaper */
   }

@@ -163,6 +163,8 @@ void process_free(struct process *p);
 int process_stage(struct process *p, struct cursor operations, const struct stdio_request *stdio, struct reply_to asked);
 int process_go(struct process *p, struct reply_to asked);
 void process_unstage(struct process *p);
+void process_hear_stages(void);
+void process_settle(struct process *p);                  /* it has ended: whoever waits for its stage gets what the stage said last */
 int process_restore(uint32_t number, const struct held *held, size_t count);
 
 /* shim_exit.c */

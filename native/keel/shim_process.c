@@ -121,6 +121,21 @@ static void on_stage(struct watch *watch, uint32_t events) {
   }
 }
 
+void process_settle(struct process *p) {
+  on_stage(&p->stage_watch, 0);
+  if (!p->staged) return;
+  if (p->going) reply_errno(p->asked, ESRCH, NULL);
+  process_unstage(p);
+}
+
+/* What stages have said and nobody has read yet: a process may be known by it that has ended already. */
+void process_hear_stages(void) {
+  for (struct process *p = shim.processes, *next; p; p = next) {
+    next = p->next;
+    if (p->staged && p->slot->state == SLOT_STAGING) on_stage(&p->stage_watch, 0);
+  }
+}
+
 static int init_pidfd(void) {
   for (const struct process *p = shim.processes; p; p = p->next)
     if (!*p->slot->exec_id) return p->pidfd.fd;

@@ -169,8 +169,8 @@ test("killing the shim changes no pid, loses and doubles no log line, and the ex
 test("a shim killed while a line is unfinished keeps the line", async () => {
   await using box = await TestContainer.create({ argv: sh("printf begin; read x; echo end") });
   const client = await box.client();
-  await client.start();
   const socket = await client.attach({ stdout: true, raw: true });
+  await client.start();
   let seen = "";
   socket.on("data", (chunk: Buffer) => {
     seen += chunk.toString();
@@ -279,8 +279,11 @@ test("a file that can't be executed fails the start with its errno", async () =>
   writeFileSync(script, "#!/no/such/interpreter\n", { mode: 0o755 });
   const client = await box.client();
   await client.start();
-  await client.exec({ execId: "bad", stdio: {}, operations: stageOf([script]) });
-  await assert.rejects(client.start("bad"), (error: { facts: { errno: string } }) => error.facts.errno === "ENOENT");
-  const ended = await client.wait("bad");
-  assert.equal(ended.startedAtNs, undefined);
+  for (let n = 0; n < 30; n++) {
+    const execId = `bad${n}`;
+    await client.exec({ execId, stdio: {}, operations: stageOf([script]) });
+    await assert.rejects(client.start(execId), (error: { facts: { errno: string } }) => error.facts.errno === "ENOENT");
+    assert.equal((await client.wait(execId)).startedAtNs, undefined);
+    await client.delete(execId);
+  }
 });
