@@ -1,5 +1,6 @@
 /** hull-netd: networks, addresses, published ports, firewall and DNS of one engine. */
 import { mkdirSync } from "node:fs";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { KeelServe } from "../keel/serve.ts";
 import { codeOf, during, messageOf } from "../platform/errors.ts";
@@ -64,9 +65,14 @@ async function serve(settings: NetworkSettings, log: Log): Promise<void> {
   const running = netd;
   await running.start();
   const methods = handlers({ netd, tracer, spans: (traceId) => spans.find({ traceId }), startedAtMs });
+  const connections = new Set<Socket>();
   const listener = await listenUnix({
     path: join(settings.execRoot, NETD_SOCKET),
-    onConnection: (socket) => serveConnection(socket, methods),
+    onConnection: (socket) => {
+      connections.add(socket);
+      socket.once("close", () => connections.delete(socket));
+      serveConnection(socket, methods);
+    },
     onRecreated: (error) => {
       if (error === undefined) log.warn("the socket file had gone and was made again");
       else log.error("the socket file cannot be made again", { error: messageOf(error) });
@@ -79,6 +85,7 @@ async function serve(settings: NetworkSettings, log: Log): Promise<void> {
   const done = await running.standDown();
   log.info(done ? "everything of ours on this host was taken away" : "containers run: their networking stays");
   await running.stop();
+  for (const socket of connections) socket.destroy();
 }
 
 /** A predecessor that was killed may take a moment to let go: its keel ends after it. */

@@ -39,6 +39,7 @@ export interface NetworksParts {
 
 export class Networks {
   #bridges = new Map<string, BridgeNetwork>();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly parts: NetworksParts) {}
 
@@ -65,7 +66,7 @@ export class Networks {
     for (const stale of store.networks().filter((network) => network.removing)) await this.#finishRemoval(stale);
     await this.#definePredefined();
     this.#parse();
-    await this.heal();
+    await this.#heal();
   }
 
   /** By full id, name, or unambiguous prefix of an id. Throws not-found or invalid-argument. */
@@ -80,7 +81,20 @@ export class Networks {
     return matches[0]!;
   }
 
-  async create(request: CreateNetwork): Promise<StoredNetwork> {
+  create(request: CreateNetwork): Promise<StoredNetwork> {
+    return this.#inTurn(() => this.#create(request));
+  }
+
+  remove(reference: string): Promise<StoredNetwork> {
+    return this.#inTurn(() => this.#remove(reference));
+  }
+
+  /** Puts back what is missing; the texts of it. */
+  heal(): Promise<string[]> {
+    return this.#inTurn(() => this.#heal());
+  }
+
+  async #create(request: CreateNetwork): Promise<StoredNetwork> {
     const around = await this.#surroundings();
     const stored = newNetwork(request, around);
     this.parts.store.putNetwork(stored);
@@ -95,7 +109,7 @@ export class Networks {
     }
   }
 
-  async remove(reference: string): Promise<StoredNetwork> {
+  async #remove(reference: string): Promise<StoredNetwork> {
     const stored = this.get(reference);
     if (stored.predefined) throw predefinedRemove(stored.name);
     const active = connectedTo(this.parts.store.sandboxes(), stored.id);
@@ -128,12 +142,13 @@ export class Networks {
     };
   }
 
-  /** Puts back what is missing; the texts of it. */
-  async heal(): Promise<string[]> {
+  async #heal(): Promise<string[]> {
     const view = await viewHost(this.parts.kernel);
     const done: string[] = [];
     for (const network of this.all()) {
-      const endpoints = connectedTo(this.parts.store.sandboxes(), network.stored.id).map(({ endpoint }) => endpoint);
+      // Those on their way are put on the bridge by who makes them.
+      const connected = this.parts.store.sandboxes().filter((sandbox) => sandbox.state === "connected");
+      const endpoints = connectedTo(connected, network.stored.id).map(({ endpoint }) => endpoint);
       done.push(...(await this.parts.bridges.ensure(network, endpoints, view)));
     }
     return done;
@@ -150,6 +165,13 @@ export class Networks {
     await this.parts.bridges.remove(parseBridgeNetwork(stored));
     this.parts.store.deleteNetwork(stored.id);
     this.#parse();
+  }
+
+  /** One at a time: a repair must not meet a bridge that is half made. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => {});
+    return result;
   }
 
   #parse(): void {

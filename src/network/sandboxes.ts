@@ -95,6 +95,8 @@ export class Sandboxes {
         this.parts.undertaker.take({ interfaces: [added.hostInterface] });
         this.#put(record);
         throw error;
+      } finally {
+        this.parts.bridges.attaching.delete(added.hostInterface);
       }
       return this.#moveGateway(record, next);
     });

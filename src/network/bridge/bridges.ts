@@ -27,6 +27,8 @@ const mayLack = ["ENOENT", "EROFS", "EACCES", "EPERM"] as const;
 
 export class Bridges {
   readonly #indexes = new Map<string, number>();
+  /** Host's ends that are being attached live: theirs is not a case for repair. */
+  readonly attaching = new Set<string>();
 
   constructor(
     private readonly kernel: Kernel,
@@ -106,7 +108,7 @@ export class Bridges {
     const list: Operation[] = [];
     for (const endpoint of endpoints) {
       const end = now.view.links.find((candidate) => candidate.name === endpoint.hostInterface);
-      if (!end || (end.master === now.link.index && end.up)) continue;
+      if (!end || this.attaching.has(end.name) || (end.master === now.link.index && end.up)) continue;
       const messages = [changeLink({ index: end.index }, { master: now.link.index, up: true })];
       messages.push(changeBridgePort(end.name, portSettings(network, true)));
       list.push({

@@ -26,11 +26,14 @@ export interface PublishRequest {
 
 const EPHEMERAL_ATTEMPTS = 32;
 const SOCKET_NAME = "ports.sock";
+const REPLACE_ATTEMPTS = 10;
+const REPLACE_STEP_MS = 20;
 
 export class PublishedPorts {
   #client: Promise<PortsClient> | undefined;
   readonly #bound = new Map<bigint, BoundPort>();
   #closing = false;
+  #replacing = false;
 
   constructor(
     private readonly kernel: Kernel,
@@ -167,13 +170,21 @@ export class PublishedPorts {
 
   /** It died: the published addresses are bound anew at once. */
   async #replace(): Promise<void> {
-    if (this.#bound.size === 0) return;
+    if (this.#bound.size === 0 || this.#replacing) return;
+    this.#replacing = true;
     this.log.warn("keel ports has ended and is replaced", { ports: this.#bound.size });
-    try {
-      await this.#bindAll();
-    } catch (error) {
-      this.log.error("published ports could not be bound again", { error: messageOf(error) });
+    for (let attempt = 1; attempt <= REPLACE_ATTEMPTS; attempt++) {
+      try {
+        await this.#bindAll();
+        break;
+      } catch (error) {
+        // The one that is dying may have answered still.
+        const report = attempt === REPLACE_ATTEMPTS ? this.log.error : this.log.debug;
+        report("published ports could not be bound again", { error: messageOf(error), attempt });
+        await new Promise((resolve) => setTimeout(resolve, REPLACE_STEP_MS));
+      }
     }
+    this.#replacing = false;
   }
 
   async #bindAll(): Promise<void> {
