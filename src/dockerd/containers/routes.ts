@@ -10,7 +10,7 @@ import { createContainer } from "./create/create.ts";
 import type { ContainerDeps } from "./deps.ts";
 import { pauseContainer, renameContainer, unpauseContainer, updateContainer } from "./lifecycle/change.ts";
 import { removeContainer } from "./lifecycle/remove.ts";
-import { startContainer } from "./lifecycle/start.ts";
+import { startOnce } from "./lifecycle/start-once.ts";
 import { killContainer, restartContainer, stopContainer } from "./lifecycle/stop.ts";
 import { pruneContainers, pruneFilterNames } from "./prune.ts";
 import { createShape, updateShape } from "./shapes.ts";
@@ -104,7 +104,7 @@ async function start(deps: ContainerDeps, request: ApiRequest, response: ApiResp
   container.restartTimer?.cancel();
   await changed(
     response,
-    container.queue.run(() => startContainer(deps, container, { parent: request.span.context, byPolicy: false })),
+    container.queue.run(() => startOnce(deps, container, { parent: request.span.context, byPolicy: false })),
   );
 }
 

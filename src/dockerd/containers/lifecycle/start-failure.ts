@@ -22,6 +22,8 @@ export function startFailure(error: unknown): StartFailure {
   const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
   if (isProcess && has(notFound)) return { exitCode: 127, message: wrapped(text), status: 400 };
   if (isProcess && has(notExecutable)) return { exitCode: 126, message: wrapped(text), status: 400 };
+  const user = /unable to find (?:user|group) .*?: no matching entries in (?:passwd|group) file/.exec(text)?.[0];
+  if (user !== undefined) return { exitCode: 126, message: user, status: 400 };
   return { exitCode: 128, message: text, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
 }
 

@@ -9,7 +9,7 @@ import { observed } from "../tasks.ts";
 import { containerExited, type ExitActions, type ProcessEnd } from "./exit.ts";
 import { removeStopped } from "./remove.ts";
 import { startsWithEngine } from "./restart-policy.ts";
-import { startContainer } from "./start.ts";
+import { startOnce } from "./start-once.ts";
 
 export interface EndListener {
   /** Its process has ended: its execs too. */
@@ -153,7 +153,7 @@ export class Supervisor implements ExitActions {
 
   async #restart(container: Container): Promise<void> {
     if (container.state.kind !== "restarting") return;
-    await startContainer(this.deps, container, { parent: undefined, byPolicy: true });
+    await startOnce(this.deps, container, { parent: undefined, byPolicy: true });
   }
 
   #startWithEngine(container: Container): void {
@@ -166,7 +166,7 @@ export class Supervisor implements ExitActions {
     if (!startsWithEngine(hostConfig.RestartPolicy, { exitCode: state.exitCode, manuallyStopped })) return;
     this.#queued(container, "start with the engine", async () => {
       if (container.state.kind === "exited")
-        await startContainer(this.deps, container, { parent: undefined, byPolicy: false });
+        await startOnce(this.deps, container, { parent: undefined, byPolicy: false });
     });
   }
 
