@@ -97,11 +97,19 @@ export class TestHost implements AsyncDisposable {
   }
 
   /** Kills netd as nothing but SIGKILL can, and starts it again. */
-  async restart(engine: Engine, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  async restart(engine: Engine): Promise<void> {
+    await this.kill(engine);
+    await this.revive(engine);
+  }
+
+  async kill(engine: Engine): Promise<void> {
     const { pid } = await engine.client.call("ping", {});
     // Numbers of processes are those of the host's own namespace.
-    this.sh(`kill -${signal.slice(3)} ${pid}`);
+    this.sh(`kill -KILL ${pid}`);
     await until("netd has ended", () => engine.process.exitCode !== null || engine.process.signalCode !== null);
+  }
+
+  async revive(engine: Engine): Promise<void> {
     engine.process = this.#start(engine.name, engine.flags);
     await until(`engine ${engine.name}`, () => isUp(engine));
   }

@@ -53,7 +53,11 @@ export class Bridges {
     }
     if (!link) throw new Error(`bridge ${network.bridge} was deleted while it was made`);
     this.#indexes.set(network.bridge, link.index);
-    const repair = [...this.#settings(network, link, now), ...this.#ports(network, endpoints, { link, view: now })];
+    const strays = this.#ports(network, endpoints, { link, view: now });
+    // What was on its way when the look was taken may have arrived: only what is still missing is a case for repair.
+    const ports =
+      strays.length === 0 ? [] : this.#ports(network, endpoints, { link, view: await viewHost(this.kernel) });
+    const repair = [...this.#settings(network, link, now), ...ports];
     if (done.length === 0) done.push(...repair.map(({ subject }) => subject));
     if (repair.length > 0) await this.kernel.run([...repair, ...sysctls(network)]);
     return done;

@@ -45,15 +45,16 @@ function askUdp(query: Buffer, server: Server): Promise<Buffer> {
   return new Promise<Buffer>((resolve, reject) => {
     const timer = setTimeout(() => reject(timeout(server)), PER_SERVER_MS);
     socket.on("error", reject);
-    socket.on("message", (answer, from) => {
-      const matches =
-        from.port === server.port && answer.length >= 2 && answer.readUInt16BE(0) === query.readUInt16BE(0);
-      if (!matches) return;
+    socket.on("message", (answer) => {
+      if (answer.length < 2 || answer.readUInt16BE(0) !== query.readUInt16BE(0)) return;
       clearTimeout(timer);
       resolve(answer);
     });
-    socket.send(query, server.port, server.address, (error) => {
-      if (error) reject(error);
+    // Connected: only this server's answers come in, and that nobody listens there is told at once.
+    socket.connect(server.port, server.address, () => {
+      socket.send(query, (error) => {
+        if (error) reject(error);
+      });
     });
     socket.once("close", () => clearTimeout(timer));
   }).finally(() => socket.close());

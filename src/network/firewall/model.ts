@@ -70,19 +70,27 @@ export const subnetOf = (network: BridgeNetwork, family: Family): Subnet | undef
 
 class RuleList {
   readonly list: Rule[] = [];
+  readonly #seen = new Set<string>();
 
   constructor(readonly family: Family) {}
 
+  /** Two host ports of one container port need its rules once. */
+  #add(rule: Rule): void {
+    const key = `${rule.table} ${rule.chain} ${rule.text}`;
+    if (!this.#seen.has(key)) this.list.push(rule);
+    this.#seen.add(key);
+  }
+
   bottom(table: Table, chain: string, text: string): void {
-    this.list.push({ family: this.family, table, chain, text, place: "bottom", shared: false });
+    this.#add({ family: this.family, table, chain, text, place: "bottom", shared: false });
   }
 
   top(table: Table, chain: string, text: string): void {
-    this.list.push({ family: this.family, table, chain, text, place: "top", shared: false });
+    this.#add({ family: this.family, table, chain, text, place: "top", shared: false });
   }
 
   shared(table: Table, chain: string, text: string, place: "top" | "bottom" = "top"): void {
-    this.list.push({ family: this.family, table, chain, text, place, shared: true });
+    this.#add({ family: this.family, table, chain, text, place, shared: true });
   }
 }
 
@@ -127,7 +135,7 @@ function networkRules(rules: RuleList, network: BridgeNetwork, context: NetworkC
   if (!network.stored.internal) rules.bottom("filter", "DOCKER-FORWARD", `-i ${br} ! -o ${br} -j ACCEPT`);
   if (network.mode === "routed") {
     const icmp = family === 4 ? "-p icmp" : "-p ipv6-icmp";
-    rules.bottom("filter", "DOCKER", `! -i ${br} -o ${br} ${icmp} -j ACCEPT`);
+    rules.top("filter", "DOCKER", `! -i ${br} -o ${br} ${icmp} -j ACCEPT`);
   }
   const open = network.mode === "nat-unprotected";
   rules.bottom("filter", "DOCKER", `! -i ${br} -o ${br} -j ${open ? "ACCEPT" : "DROP"}`);

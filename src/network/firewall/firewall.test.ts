@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parseBridgeNetwork, type StoredNetwork } from "../record.ts";
+import { isOwn, parseDump } from "./dump.ts";
+import { planChange, planStep, planTeardown } from "./iptables.ts";
+import { type FirewallInput, firewallRules, type PortForward, type Rule, sharedRules } from "./model.ts";
+
+function network(name: string, more: Partial<StoredNetwork> = {}) {
+  const stored: StoredNetwork = {
+    id: name.padEnd(64, "0"),
+    name,
+    driver: "bridge",
+    created: "",
+    internal: false,
+    attachable: false,
+    ingress: false,
+    enableIPv4: true,
+    enableIPv6: false,
+    options: {},
+    labels: {},
+    ipamDriver: "default",
+    ipamOptions: {},
+    ipam: [{ subnet: "172.17.0.0/16", gateway: "172.17.0.1" }],
+    userSubnet: false,
+    predefined: false,
+    bridgeName: `br-${name}`,
+    ...more,
+  };
+  return parseBridgeNetwork(stored);
+}
+
+const opt = (key: string, value: string) => ({ options: { [`com.docker.network.${key}`]: value } });
+const plain = network("plain");
+const both = network("both", {
+  enableIPv6: true,
+  ipam: [
+    { subnet: "172.18.0.0/16", gateway: "172.18.0.1" },
+    { subnet: "fd00:1::/64", gateway: "fd00:1::1" },
+  ],
+});
+const inner = network("inner", { internal: true, ipam: [{ subnet: "172.19.0.0/16", gateway: "172.19.0.1" }] });
+const strict = network("strict", {
+  ...opt("bridge.enable_icc", "false"),
+  ipam: [{ subnet: "172.20.0.0/16", gateway: "172.20.0.1" }],
+});
+const routed = network("routed", {
+  ...opt("bridge.gateway_mode_ipv4", "routed"),
+  ipam: [{ subnet: "172.21.0.0/16", gateway: "172.21.0.1" }],
+});
+const open = network("open", {
+  ...opt("bridge.gateway_mode_ipv4", "nat-unprotected"),
+  ipam: [{ subnet: "172.22.0.0/16", gateway: "172.22.0.1" }],
+});
+const snat = network("snat", {
+  ...opt("host_ipv4", "192.0.2.9"),
+  ipam: [{ subnet: "172.23.0.0/16", gateway: "172.23.0.1" }],
+});
+
+const forward = (more: Partial<PortForward> = {}): PortForward => ({
+  network: plain,
+  family: 4,
+  proto: "tcp",
+  containerIp: "172.17.0.2",
+  containerPort: 80,
+  hostIp: "",
+  hostPort: 8080,
+  ...more,
+});
+
+const input: FirewallInput = {
+  networks: [plain, both, inner, strict, routed, open, snat],
+  forwards: [
+    forward(),
+    forward({ proto: "udp", hostIp: "192.0.2.1", hostPort: 53, containerPort: 53 }),
+    forward({ hostIp: "127.0.0.1", hostPort: 9000 }),
+    forward({ network: both, family: 6, containerIp: "fd00:1::2", hostPort: 8081 }),
+    forward({ network: routed, containerIp: "172.21.0.2" }),
+  ],
+  masquerade: true,
+};
+const text = (rule: Rule): string => `${rule.table} ${rule.chain} ${rule.text}`;
+const ownership = {
+  bridges: new Set(input.networks.map((one) => one.bridge)),
+  subnets: input.networks.flatMap((one) =>
+    [one.subnet4, one.subnet6].flatMap((subnet) => (subnet ? [subnet.prefix] : [])),
+  ),
+};
+
+test("one network with one port gives exactly these rules", () => {
+  const golden = readFileSync(new URL("golden-bridge.txt", import.meta.url), "utf8")
+    .trim()
+    .split("\n");
+  const rules = firewallRules(4, { networks: [plain], forwards: [forward()], masquerade: true });
+  assert.deepEqual(
+    rules.map((rule) => `${rule.place.padEnd(6)} ${text(rule)}`),
+    golden,
+  );
+});
+
+test("a network without IPv6 has no rule there, no network no rule at all", () => {
+  assert.deepEqual(firewallRules(6, { networks: [plain], forwards: [], masquerade: true }), []);
+  assert.deepEqual(firewallRules(4, { networks: [], forwards: [], masquerade: true }), []);
+});
+
+test("a port of a loopback address is in no chain that packets from outside meet", () => {
+  const rules = firewallRules(4, { networks: [plain], forwards: [forward({ hostIp: "127.0.0.1" })], masquerade: true });
+  const dnat = rules.filter((rule) => rule.text.includes("DNAT --to")).map(text);
+  assert.deepEqual(dnat, [
+    "nat HULL-LOCAL -d 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80",
+  ]);
+});
+
+for (const [family, tool] of [
+  [4, "iptables"],
+  [6, "ip6tables"],
+] as const) {
+  test(`what the kernel then shows by ${tool}-save is what was wanted, and taking it away leaves nothing`, () => {
+    const wanted = firewallRules(family, input);
+    const first = planChange(parseDump(""), wanted, ownership).restore;
+    const again = dumpAfter(tool, [first]);
+    const change = planChange(parseDump(again), wanted, ownership);
+    assert.deepEqual([change.restore, change.missing.map(text), change.stale], ["", [], 0]);
+    const fewer = firewallRules(family, {
+      ...input,
+      networks: input.networks.filter((one) => one !== both),
+      forwards: [],
+    });
+    const stepped = parseDump(dumpAfter(tool, [first, planStep(wanted, fewer)]));
+    assert.equal(
+      planChange(stepped, fewer, ownership).restore,
+      family === 6 ? planChange(stepped, fewer, ownership).restore : "",
+    );
+    const emptied = planChange(parseDump(again), [], ownership).restore;
+    const down = planTeardown(parseDump(dumpAfter(tool, [first, emptied])), sharedRules(family));
+    const rest = dumpAfter(tool, [first, emptied, down]).split("\n");
+    assert.deepEqual(
+      rest.filter((line) => line.startsWith("-A") || line.includes("DOCKER") || line.includes("HULL")),
+      [],
+    );
+  });
+}
+
+/** Applies the inputs one after the other in a namespace of its own and returns the dump. */
+function dumpAfter(tool: string, inputs: readonly string[]): string {
+  const script = inputs
+    .filter((one) => one !== "")
+    .map((one) => `${tool}-restore --noflush <<'END'\n${one}END\n`)
+    .join("");
+  return execFileSync("unshare", ["--net", "sh", "-ec", `${script}${tool}-save`], { encoding: "utf8" });
+}
+
+const foreign = `*filter
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-FORWARD - [0:0]
+-A FORWARD -j DOCKER-FORWARD
+-A DOCKER -d 10.9.0.2/32 ! -i theirs0 -o theirs0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER -d 172.17.0.9/32 ! -i br-plain -o br-plain -p tcp -m tcp --dport 81 -j ACCEPT
+-A DOCKER-FORWARD -i theirs0 ! -o theirs0 -j ACCEPT
+COMMIT
+`;
+
+test("beside another engine only what is missing is added and only own stale rules go", () => {
+  const wanted = firewallRules(4, { networks: [plain], forwards: [], masquerade: true });
+  const { restore, stale } = planChange(parseDump(foreign), wanted, ownership);
+  assert.equal(stale, 1);
+  assert.match(restore, /^-D DOCKER -d 172\.17\.0\.9\/32 /m);
+  const filter = restore.slice(restore.indexOf("*filter"));
+  assert.doesNotMatch(filter, /theirs0|^:DOCKER -|^:DOCKER-FORWARD|-I FORWARD -j DOCKER-FORWARD/m);
+  assert.match(restore, /^:DOCKER-CT - \[0:0\]$/m);
+});
+
+test("chains that another engine uses stay when we go", () => {
+  assert.equal(planTeardown(parseDump(foreign), sharedRules(4)), "");
+});
+
+test("a rule is ours by bridge or address, not by looking alike", () => {
+  assert.ok(isOwn("-o br-plain -j DOCKER", ownership));
+  assert.ok(isOwn("-p tcp -m tcp --dport 1 -j DNAT --to-destination 172.17.3.4:80", ownership));
+  assert.ok(isOwn("-p tcp -m tcp --dport 1 -j DNAT --to-destination [fd00:1::9]:80", ownership));
+  for (const rule of [
+    "-o br-plainer -j DOCKER",
+    "-s 10.0.0.0/8 -j ACCEPT",
+    "-s 172.0.0.0/8 -j DROP",
+    "-j DOCKER",
+    "-d host.test -j DROP",
+  ]) {
+    assert.ok(!isOwn(rule, ownership), rule);
+  }
+});
