@@ -22,3 +22,5 @@ const role = byName ?? roles[first] ?? roles.hull!;
 const argv = process.argv.slice(byName === undefined && roles[first] !== undefined && first !== "hull" ? 3 : 2);
 
 process.exitCode = await (await role()).main(argv);
+// What a daemon has closed may leave deadlines of calls behind (seconds): they must not hold the process.
+if (/^hull(d|-containerd|-netd)$/.test(byName ? called : first)) process.exit();

@@ -49,8 +49,6 @@ async function run(line: RunLine, config: ReturnType<typeof loadConfig>): Promis
   process.on("SIGHUP", () => reload(hulld, line, log));
   log.info("stopping", { signal: await ending });
   await hulld.shutDown();
-  // Deadlines of calls that were answered long ago must not hold the process.
-  setTimeout(() => process.exit(0), 20).unref();
   return 0;
 }
 

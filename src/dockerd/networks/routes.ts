@@ -166,6 +166,6 @@ async function prune(
     await networks.remove(network.id, request.span.context);
     deleted.push(network.name);
   }
-  networks.pruned(deleted.length);
+  networks.pruned();
   response.json(200, { NetworksDeleted: deleted.length === 0 ? null : deleted });
 }

@@ -81,12 +81,12 @@ export class Networks implements NetworkService {
     this.#publish("destroy", network);
   }
 
-  pruned(count: number): void {
+  pruned(): void {
     this.events.publish({
       type: "network",
       action: "prune",
       id: "",
-      attributes: { reclaimed: "0", networks: String(count) },
+      attributes: { reclaimed: "0" },
     });
   }
 

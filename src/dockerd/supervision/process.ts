@@ -1,13 +1,15 @@
 /** Looking at and ending processes by id. */
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { type RoleName, roleInvocation } from "../../platform/paths.ts";
 
+/** A zombie is not alive: whose child it is may take its time to reap it. */
 export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+  } catch {
+    return false; // No such entry: the process is gone.
   }
 }
 
