@@ -1,0 +1,148 @@
+/** Makes a container from a bundle: for `create` and `run`. */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { type Operation, operation } from "../../keel/plan.ts";
+import { StandAlone } from "../../keel/stand-alone.ts";
+import { parseRuntimeSpec, type RuntimeSpec } from "../../oci/runtime-spec.ts";
+import { connectedSocket } from "../../platform/connected-socket.ts";
+import { during, HullError } from "../../platform/errors.ts";
+import { compileContainer } from "../compile/container.ts";
+import { SLOT } from "../compile/slots.ts";
+import { type HostFacts, readHostFacts } from "../host-facts.ts";
+import { O_PATH, S_IFIFO } from "../kernel-constants.ts";
+import type { CliContext } from "./context.ts";
+import { processFailure } from "./failure.ts";
+import { isOn, number, text } from "./flags.ts";
+import { removeContainer } from "./remove.ts";
+import { type ContainerState, claim, FIFO, save, startTimeOf } from "./state.ts";
+
+export interface Made {
+  readonly process: StandAlone;
+  readonly state: ContainerState;
+  readonly spec: RuntimeSpec;
+}
+
+interface Bundle {
+  readonly path: string;
+  readonly config: string;
+  readonly spec: RuntimeSpec;
+}
+
+function readBundle(directory: string): Bundle {
+  const path = resolve(directory);
+  let config: string;
+  try {
+    config = readFileSync(join(path, "config.json"), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw during(`read ${join(path, "config.json")}`, error);
+    throw new HullError("not-found", `JSON specification file config.json not found`);
+  }
+  return { path, config, spec: parseRuntimeSpec(config) };
+}
+
+/** Each is a slot or an operation of the FIFO that holds a created process until `start`. */
+function fifoOperations(directory: string): Operation[] {
+  const cause = "exec.fifo";
+  const slot = SLOT.stateDirectory;
+  return [
+    operation("open", { slot, flags: O_PATH, path: directory }, { cause }),
+    operation("mknodIn", { rootSlot: slot, mode: S_IFIFO | 0o622, path: `/${FIFO}` }, { cause }),
+    operation("open", { slot: SLOT.fifo, flags: O_PATH, path: join(directory, FIFO) }, { cause }),
+  ];
+}
+
+function compile(
+  context: CliContext,
+  bundle: Bundle,
+  { id, facts, waits }: { id: string; facts: HostFacts; waits: "fifo" | "byte" },
+) {
+  const { flags } = context;
+  return compileContainer({
+    facts,
+    spec: bundle.spec,
+    id,
+    bundle: bundle.path,
+    inherited: new Set(),
+    wait: [
+      waits === "fifo"
+        ? operation("waitFifo", { slot: SLOT.fifo }, { cause: "start" })
+        : operation("waitStart", {}, { cause: "start" }),
+    ],
+    noPivot: isOn(flags, "no-pivot"),
+    noNewKeyring: isOn(flags, "no-new-keyring"),
+    preservedFds: number(flags, "preserve-fds", 0),
+  });
+}
+
+/** runc's rules about who holds the other end of a terminal. */
+function checkConsole(context: CliContext, { process }: RuntimeSpec, detached: boolean): void {
+  const socket = text(context.flags, "console-socket");
+  if (socket && !process?.terminal)
+    throw new HullError("invalid-argument", "cannot use console socket if runc will not detach or allocate tty");
+  if (detached && process?.terminal && !socket)
+    throw new HullError("invalid-argument", "cannot allocate tty if runc will detach without setting console socket");
+}
+
+export interface LaunchOptions {
+  readonly id: string;
+  /** Nobody of ours stays with it. */
+  readonly detached: boolean;
+}
+
+/** The process waits for its start. A failure leaves nothing. */
+export async function launch(context: CliContext, { id, detached }: LaunchOptions): Promise<Made> {
+  const { root, flags, log } = context;
+  const bundle = readBundle(text(flags, "bundle") ?? ".");
+  checkConsole(context, bundle.spec, detached);
+  const facts = readHostFacts();
+  const { host, stage, place, warnings } = compile(context, bundle, { id, facts, waits: detached ? "fifo" : "byte" });
+  for (const warning of warnings) log.write("warning", warning);
+  const directory = claim(root, id);
+  const rootfs = isAbsolute(bundle.spec.root.path) ? bundle.spec.root.path : join(bundle.path, bundle.spec.root.path);
+  const draft = {
+    id,
+    bundle: bundle.path,
+    rootfs,
+    created: new Date().toISOString(),
+    owner: userInfo().username,
+    cgroup: place,
+    config: bundle.config,
+  };
+  try {
+    save(root, { ...draft, pid: 0, startTime: "" });
+    const operations = [...(detached ? fifoOperations(directory) : []), ...host, ...stage];
+    const process = await begin(context, operations, detached);
+    const state = save(root, { ...draft, pid: process.pid, startTime: startTimeOf(process.pid) ?? "" });
+    writePidFile(text(flags, "pid-file"), process.pid);
+    return { process, state, spec: bundle.spec };
+  } catch (error) {
+    await removeContainer(context, { id, cgroup: place });
+    throw error;
+  }
+}
+
+async function begin(context: CliContext, operations: readonly Operation[], detached: boolean): Promise<StandAlone> {
+  const socket = text(context.flags, "console-socket");
+  using connection = socket ? await connectedSocket(socket) : undefined;
+  try {
+    return await StandAlone.begin({
+      operations,
+      mode: { kind: detached ? "create" : "run" },
+      ...(connection && { consoleFd: connection.fd }),
+    });
+  } catch (error) {
+    throw processFailure(error);
+  }
+}
+
+/** Renamed into place: who waits for it must not read half a number. */
+export function writePidFile(path: string | undefined, pid: number): void {
+  if (!path) return;
+  try {
+    writeFileSync(`${path}.tmp`, String(pid), { mode: 0o666 });
+    renameSync(`${path}.tmp`, path);
+  } catch (error) {
+    throw during(`write pid file ${path}`, error);
+  }
+}
