@@ -27,7 +27,7 @@ export interface NewVolume {
  * -> remove. References are in memory: a restarted daemon's containers acquire again before anything may be removed.
  */
 export interface VolumeService {
-  /** Idempotent by name; the existing one is returned when driver and options agree, else conflict. */
+  /** Idempotent by name: an existing one is returned as it is, as Docker does. */
   create(wanted: NewVolume): Promise<Volume>;
   find(name: string): Volume | undefined;
   /** Throws not-found: `get x: no such volume`. */
@@ -39,7 +39,7 @@ export interface VolumeService {
   /** The container's process uses it: a volume with driver options is mounted with its first user. Returns the path of the data. */
   mount(name: string, containerId: string): Promise<string>;
   unmount(name: string, containerId: string): Promise<void>;
-  /** Copies `fromDirectory` with owners and modes into the volume when that is empty. True when it copied. */
+  /** Copies `fromDirectory` with owners and modes into the volume when that is empty; a missing one is nothing to copy. True when it copied. */
   copyUp(name: string, fromDirectory: string): Promise<boolean>;
   /** Throws conflict while referred to. With `force`, an absent one is fine. Publishes destroy. */
   remove(name: string, force: boolean): Promise<void>;

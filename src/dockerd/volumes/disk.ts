@@ -1,4 +1,5 @@
 /** What volumes need of the kernel: copying, measuring, mounting and deleting trees, all in keel. */
+import type { Stats } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { operation } from "../../keel/plan.ts";
 import type { Kernel } from "../kernel.ts";
@@ -12,14 +13,17 @@ export class VolumeDisk {
     return (await readdir(directory)).length === 0;
   }
 
-  /** The contents, and owner and mode of the directory itself. */
-  async copy(from: string, to: string): Promise<void> {
-    const { mode, uid, gid } = await stat(from);
+  /** The contents, and owner and mode of the directory itself. False when there is no directory to copy. */
+  async copy(from: string, to: string): Promise<boolean> {
+    const source = await findDirectory(from);
+    if (!source) return false;
+    const { mode, uid, gid } = source;
     await this.kernel.run(`copy ${from} into the volume`, [
       operation("copyTree", { from, to }),
       operation("lchown", { uid, gid, path: to }),
       operation("chmod", { mode: mode & 0o7777, path: to }),
     ]);
+    return true;
   }
 
   /** Bytes on disk below each path. */
@@ -54,6 +58,16 @@ export class VolumeDisk {
     await this.kernel.run(`unmount volume ${volume.name}`, [
       operation("umount", { target: volume.mountpoint, flags: detach }, { tolerate: ["EINVAL", "ENOENT"] }),
     ]);
+  }
+}
+
+async function findDirectory(path: string): Promise<Stats | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isDirectory() ? found : undefined;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
   }
 }
 

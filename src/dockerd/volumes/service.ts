@@ -108,9 +108,7 @@ export class LocalVolumes implements VolumeService {
   async copyUp(name: string, fromDirectory: string): Promise<boolean> {
     const { mountpoint } = this.get(name);
     return this.#inTurn(name, async () => {
-      if (!(await this.parts.disk.isEmpty(mountpoint))) return false;
-      await this.parts.disk.copy(fromDirectory, mountpoint);
-      return true;
+      return (await this.parts.disk.isEmpty(mountpoint)) && (await this.parts.disk.copy(fromDirectory, mountpoint));
     });
   }
 

@@ -121,6 +121,17 @@ test("a volume with driver options is mounted with its first user and unmounted 
   assert.equal(ran.at(-1), "umount");
 });
 
+test("an empty volume is filled once from a directory, and a missing directory is nothing to copy", async () => {
+  const volumes = open();
+  const { mountpoint } = await volumes.create(wanted("data"));
+  assert.equal(await volumes.copyUp("data", join(root, "absent")), false);
+  assert.deepEqual(ran, []);
+  assert.equal(await volumes.copyUp("data", tmpdir()), true);
+  assert.deepEqual(ran, ["copyTree", "lchown", "chmod"]);
+  writeFileSync(join(mountpoint, "file"), "");
+  assert.equal(await volumes.copyUp("data", tmpdir()), false);
+});
+
 test("mount options become flags and data", () => {
   assert.deepEqual(parseMountOptions("ro,nosuid,rw,size=1m,addr=10.0.0.1"), {
     flags: 2,
