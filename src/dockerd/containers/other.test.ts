@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { applyChanges } from "./archive/dockerfile-changes.ts";
+import { withoutEngineFiles } from "./archive/engine-files.ts";
 import { encodePathStat, goFileMode } from "./archive/stat.ts";
 import { resolveInRoot } from "./in-root.ts";
 import { Queue } from "./queue.ts";
@@ -116,4 +117,12 @@ test("instructions of a commit change the image's config", () => {
     Labels: { k: "v" },
   });
   assert.throws(() => applyChanges({}, ["RUN x"]), /RUN is not a valid change command/);
+});
+
+test("what the engine made to mount on is no change", () => {
+  const of = (list: readonly string[]) => list.map((line) => ({ kind: line[0]!, path: line.slice(2) }));
+  const shown = (...list: string[]) => withoutEngineFiles(of(list)).map(({ kind, path }) => `${kind} ${path}`);
+  assert.deepEqual(shown("C /etc", "A /etc/hosts", "A /etc/hostname"), []);
+  assert.deepEqual(shown("C /etc", "A /etc/hosts", "C /etc/passwd"), ["C /etc", "C /etc/passwd"]);
+  assert.deepEqual(shown("A /proc", "D /etc/hosts", "A /data"), ["D /etc/hosts", "A /data"]);
 });

@@ -1,5 +1,6 @@
 /** Why an exec failed, in the words and codes of Docker's clients. Pure. */
 import { HullError, messageOf } from "../../platform/errors.ts";
+import { processReason } from "../containers/lifecycle/start-failure.ts";
 
 const PREFIX = "OCI runtime exec failed: exec failed: unable to start container process: ";
 
@@ -13,17 +14,10 @@ export function execFailure(error: unknown): ExecFailure {
   const text = messageOf(error);
   const has = (...parts: string[]) => parts.some((part) => text.toLowerCase().includes(part));
   const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
-  const message = isProcess ? wrapped(text) : text;
+  const message = isProcess ? `${PREFIX}${processReason(text)}: unknown` : text;
   if (isProcess && has("executable file not found", "no such file or directory"))
     return { exitCode: 127, message, status: 400 };
   if (isProcess && has("permission denied", "is a directory", "not a directory", "exec format error"))
     return { exitCode: 126, message, status: 400 };
   return { exitCode: 126, message, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
-}
-
-function wrapped(text: string): string {
-  const mark = "unable to start container process: ";
-  const start = text.indexOf(mark);
-  const reason = start >= 0 ? text.slice(start + mark.length) : text.slice(Math.max(0, text.indexOf('exec: "')));
-  return `${PREFIX}${reason.endsWith(": unknown") ? reason : `${reason}: unknown`}`;
 }

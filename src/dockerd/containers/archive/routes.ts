@@ -9,6 +9,7 @@ import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { found } from "../routes.ts";
 import { type CommitPorts, commit } from "./commit.ts";
+import { withoutEngineFiles } from "./engine-files.ts";
 import { keelOutput, openRoot, openRootfs, statPath } from "./keel-archive.ts";
 import { encodePathStat } from "./stat.ts";
 
@@ -122,6 +123,6 @@ const kinds: Readonly<Record<string, number>> = { C: 0, A: 1, D: 2 };
 
 async function changes(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const { record } = found(deps, request);
-  const list = await deps.tasks.changes(record.id, record.driver, request.signal);
+  const list = withoutEngineFiles(await deps.tasks.changes(record.id, record.driver, request.signal));
   response.json(200, list.length === 0 ? null : list.map(({ kind, path }) => ({ Path: path, Kind: kinds[kind] ?? 0 })));
 }

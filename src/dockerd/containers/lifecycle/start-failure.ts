@@ -29,11 +29,16 @@ export function startFailure(error: unknown): StartFailure {
 
 /** runc's sentence once: whatever stands before the part about the process is replaced by Docker's chain. */
 function wrapped(text: string): string {
-  if (text.startsWith("failed to create task")) return text;
-  const start = text.indexOf("unable to start container process: ");
-  const reason =
-    start >= 0
-      ? text.slice(start + "unable to start container process: ".length)
-      : text.slice(Math.max(0, text.indexOf('exec: "')));
-  return `${PREFIX}${reason.endsWith(": unknown") ? reason : `${reason}: unknown`}`;
+  return text.startsWith("failed to create task") && !text.includes("operation ")
+    ? text
+    : `${PREFIX}${processReason(text)}: unknown`;
+}
+
+const MARK = "unable to start container process: ";
+
+/** `exec: "x": executable file not found in $PATH`, without the operation that found it out. */
+export function processReason(text: string): string {
+  const start = text.indexOf(MARK);
+  const reason = start >= 0 ? text.slice(start + MARK.length) : text.slice(Math.max(0, text.indexOf('exec: "')));
+  return reason.replace(/: unknown$/, "").replace(/: \w+ [^:]*: E[A-Z0-9]+ \(.*$/, "");
 }
