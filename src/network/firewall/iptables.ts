@@ -100,12 +100,12 @@ export function planTeardown(dump: Dump, wasShared: readonly Rule[]): string {
       const unused = foreign.filter((chain) => chain !== "DOCKER-USER").length === 0;
       if (!unused) return "";
       const removable = present.filter((chain) => !foreign.includes(chain));
-      const lines = [...jumps.filter((rule) => removable.some((chain) => rule.text.endsWith(`-j ${chain}`)))].flatMap(
-        (rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`),
-      );
-      const flushes = removable.map((chain) => `-F ${chain}`);
-      const deletions = removable.map((chain) => `-X ${chain}`);
-      const all = [...new Set(lines), ...flushes, ...deletions];
+      const leading = jumps.filter((rule) => removable.some((chain) => rule.text.endsWith(`-j ${chain}`)));
+      const all = [
+        ...leading.flatMap((rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`)),
+        ...removable.map((chain) => `-F ${chain}`),
+        ...removable.map((chain) => `-X ${chain}`),
+      ];
       return all.length === 0 ? "" : `*${table}\n${all.join("\n")}\nCOMMIT\n`;
     })
     .join("");
