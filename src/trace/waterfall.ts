@@ -60,12 +60,15 @@ function* walk(nodes: readonly SpanNode[]): Generator<SpanNode> {
   }
 }
 
-/** The span with the most time of its own. Waiting for the user's process is no part of ours. */
+/** Spans that only wait for the user's process: no part of ours. */
+const waits = (span: SpanRecord): boolean => span.name === "running" || /\/(wait|attach)$/.test(span.name);
+
+/** The span with the most time of its own. */
 export function slowestPart(trees: readonly SpanNode[]): { span: SpanRecord; selfMs: number } | undefined {
   let slowest: { span: SpanRecord; selfMs: number } | undefined;
   for (const node of walk(trees)) {
     const selfMs = selfTimeMs(node);
-    if (node.span.name !== "running" && (!slowest || selfMs > slowest.selfMs)) slowest = { span: node.span, selfMs };
+    if (!waits(node.span) && (!slowest || selfMs > slowest.selfMs)) slowest = { span: node.span, selfMs };
   }
   return slowest;
 }
@@ -130,7 +133,7 @@ function summary(spans: readonly SpanRecord[]): string {
 }
 
 function describe(span: SpanRecord): string {
-  const subject = span.attributes.subject ?? span.attributes.target ?? "";
+  const subject = span.attributes.subject ?? "";
   return subject === "" ? span.name : `${span.name} ${subject}`;
 }
 
