@@ -3,13 +3,11 @@
  *
  * Lifecycle: `connectContainerd` dials nothing; the first call does, and a call after a broken connection dials again
  * (the call in flight fails with `unavailable`). Disposal closes the connection; calls in flight fail.
- * Errors are HullError: the code from gRPC's, refined by the `hull-error-code` metadata of our daemon.
+ * Errors are HullError with the daemon's code, text and facts.
  */
-import net from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
-import { type CallOptions, type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { type ErrorCode, HullError } from "../platform/errors.ts";
+import { type CallOptions, type Client, ConnectError, createClient } from "@connectrpc/connect";
+import { during, HullError } from "../platform/errors.ts";
 import { formatTraceparent, type SpanContext } from "../trace/context.ts";
 import { Containers } from "./gen/containerd/services/containers/v1/containers_pb.ts";
 import { Content } from "./gen/containerd/services/content/v1/content_pb.ts";
@@ -26,6 +24,7 @@ import { Daemon } from "./gen/hull/containerd/v1/daemon_pb.ts";
 import { ImageStore } from "./gen/hull/containerd/v1/images_pb.ts";
 import { Rootfs } from "./gen/hull/containerd/v1/rootfs_pb.ts";
 import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
+import { GrpcTransport } from "./grpc/transport.ts";
 
 export { type ContainerdEvent, decodeEvent } from "./events.ts";
 
@@ -60,25 +59,14 @@ export interface ContainerdClientOptions {
 }
 
 export function connectContainerd(options: ContainerdClientOptions): ContainerdClient {
-  const nodeOptions = { createConnection: () => net.connect({ path: options.socketPath }) };
-  const sessionManager = new Http2SessionManager("http://localhost", {}, nodeOptions);
-  const transport = createGrpcTransport({
-    baseUrl: "http://localhost",
-    sessionManager,
-    interceptors: [namespaceHeader(options.namespace)],
-  });
+  const transport = new GrpcTransport(options.socketPath, { "containerd-namespace": options.namespace });
   const clients = Object.fromEntries(
     Object.entries(services).map(([name, service]) => [
       name,
       speaking(service as DescService, createClient(service as DescService, transport)),
     ]),
   ) as unknown as ContainerdClient;
-  return {
-    ...clients,
-    async [Symbol.asyncDispose]() {
-      sessionManager.abort();
-    },
-  };
+  return { ...clients, [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose]() };
 }
 
 export interface ContainerdCallOptions {
@@ -102,14 +90,6 @@ export function call(options: ContainerdCallOptions): CallOptions {
     ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
   };
 }
-
-const namespaceHeader =
-  (namespace: string): Interceptor =>
-  (next) =>
-  (request) => {
-    if (!request.header.has("containerd-namespace")) request.header.set("containerd-namespace", namespace);
-    return next(request);
-  };
 
 /** The client with every failure turned into a HullError. */
 function speaking<S extends DescService>(service: S, client: Client<S>): Client<S> {
@@ -138,30 +118,9 @@ async function* translated<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
   }
 }
 
-/** A call's failure as HullError; facts are what the daemon gave. */
+/** A call's failure as HullError: what the transport threw, unwrapped. */
 export function toHullError(error: unknown): HullError {
   if (error instanceof HullError) return error;
-  const failure = ConnectError.from(error);
-  if (failure.cause instanceof HullError) return failure.cause;
-  const code = failure.metadata.get("hull-error-code") as ErrorCode | null;
-  const facts = failure.metadata.get("hull-error-facts");
-  // Our daemon always states its code: a failure without one is the connection's.
-  return new HullError(code ?? codeOfStatus[failure.code] ?? "unavailable", failure.rawMessage, {
-    cause: error,
-    ...(facts !== null && { facts: JSON.parse(decodeURIComponent(facts)) as Record<string, string | number> }),
-  });
+  if (error instanceof ConnectError && error.cause instanceof HullError) return error.cause;
+  return during("hull-containerd", error);
 }
-
-const codeOfStatus: Readonly<Partial<Record<Code, ErrorCode>>> = {
-  [Code.Canceled]: "cancelled",
-  [Code.InvalidArgument]: "invalid-argument",
-  [Code.DeadlineExceeded]: "deadline-exceeded",
-  [Code.NotFound]: "not-found",
-  [Code.AlreadyExists]: "already-exists",
-  [Code.PermissionDenied]: "permission-denied",
-  [Code.ResourceExhausted]: "resource-exhausted",
-  [Code.FailedPrecondition]: "failed-precondition",
-  [Code.Unimplemented]: "unimplemented",
-  [Code.Unavailable]: "unavailable",
-  [Code.Unauthenticated]: "unauthenticated",
-};

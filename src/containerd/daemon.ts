@@ -5,7 +5,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ConnectRouter } from "@connectrpc/connect";
 import { KeelServe } from "../keel/serve.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
@@ -28,6 +27,7 @@ import { Daemon } from "./gen/hull/containerd/v1/daemon_pb.ts";
 import { ImageStore } from "./gen/hull/containerd/v1/images_pb.ts";
 import { Rootfs } from "./gen/hull/containerd/v1/rootfs_pb.ts";
 import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
+import type { GrpcRoutes } from "./grpc/server.ts";
 import { ImageReader } from "./images/image-details.ts";
 import type { ImageTools } from "./images/image-tools.ts";
 import { LayerStore } from "./images/layer-store.ts";
@@ -35,7 +35,7 @@ import type { DaemonOptions } from "./options.ts";
 import { type Roots, rootsOf } from "./roots.ts";
 import { runtimePlans } from "./runtime-plans.ts";
 import { serveGrpc } from "./server.ts";
-import { callInterceptor } from "./services/call.ts";
+import { startCalls } from "./services/call.ts";
 import { containersService } from "./services/containers-service.ts";
 import { contentService } from "./services/content-service.ts";
 import {
@@ -99,7 +99,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   const server = await serveGrpc({
     path: roots.socket,
     routes: (router) => routes(router, parts),
-    interceptors: [callInterceptor(tracer)],
+    startCall: startCalls(tracer),
     onRecreated: (error) => log.warn(error === undefined ? "made the socket file again" : messageOf(error)),
   });
   stack.use(server);
@@ -127,7 +127,7 @@ interface Parts {
   readonly cgroupMode: string;
 }
 
-function routes(router: ConnectRouter, { host, collector, spans, uuid, keelPid, cgroupMode }: Parts): void {
+function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgroupMode }: Parts): void {
   const { stores, tasks, events, roots, launcher: kernel } = host;
   const { dataRoot } = roots;
   const scratch = join(roots.content, "scratch");

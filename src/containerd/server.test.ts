@@ -12,7 +12,7 @@ import { Content } from "./gen/containerd/services/content/v1/content_pb.ts";
 import { Events } from "./gen/containerd/services/events/v1/events_pb.ts";
 import { Namespaces } from "./gen/containerd/services/namespaces/v1/namespaces_pb.ts";
 import { serveGrpc } from "./server.ts";
-import { callInterceptor, namespaceOf } from "./services/call.ts";
+import { namespaceOf, startCalls } from "./services/call.ts";
 
 async function within(
   body: (client: ReturnType<typeof connectContainerd>, facts: { spans: SpanRecord[]; path: string }) => Promise<void>,
@@ -22,7 +22,7 @@ async function within(
   const spans: SpanRecord[] = [];
   await using _ = await serveGrpc({
     path,
-    interceptors: [callInterceptor(new Tracer("test", { record: (span) => void spans.push(span) }))],
+    startCall: startCalls(new Tracer("test", { record: (span) => void spans.push(span) })),
     onRecreated: () => {},
     routes: (router) => {
       router.service(Namespaces, {

@@ -4,31 +4,25 @@
  */
 import http2 from "node:http2";
 import type { Socket } from "node:net";
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { listenUnix } from "../platform/unix-listener.ts";
+import { GrpcRoutes, type StartCall } from "./grpc/server.ts";
 
-/** Content is written in messages of up to this size. */
-const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+const MAX_STREAMS = 10_000;
 
 export interface GrpcServerOptions {
   readonly path: string;
-  readonly routes: (router: ConnectRouter) => void;
-  readonly interceptors: Interceptor[];
+  readonly routes: (routes: GrpcRoutes) => void;
+  readonly startCall: StartCall;
   readonly onRecreated: (error?: unknown) => void;
 }
 
 export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDisposable> {
-  const { routes, interceptors, path, onRecreated } = options;
-  const handler = connectNodeAdapter({
-    routes,
-    interceptors,
-    grpc: true,
-    grpcWeb: false,
-    connect: false,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-  });
-  const server = http2.createServer({ settings: { maxConcurrentStreams: 10_000 } }, handler);
+  const { path, onRecreated } = options;
+  const routes = new GrpcRoutes(options.startCall);
+  options.routes(routes);
+  const server = http2.createServer({ settings: { maxConcurrentStreams: MAX_STREAMS } });
+  server.on("stream", (stream, headers) => routes.onStream(stream, headers));
+  server.on("sessionError", () => {});
   const sockets = new Set<Socket>();
   const onConnection = (socket: Socket): void => {
     sockets.add(socket);
