@@ -2,6 +2,7 @@
  * Creates a task: the container's spec compiled, its root file system mounted, its cgroups made, pause, shim and init launched, all
  * in one message to keel; or, where a pause was kept, init launched into its namespaces. A failure undoes everything.
  */
+import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { measuredSteps } from "../../keel/result.ts";
@@ -47,7 +48,7 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
   try {
     const launched = await launch(host, request, made);
     host.tracer.steps(request.span.context, launched.steps);
-    await adopt(task, launched, host);
+    adopt(task, launched, host);
   } catch (error) {
     host.tasks.remove(task);
     await undo(host, made, task.init.state.pid);
@@ -174,6 +175,7 @@ export const stdioUri = (text: string): string => (text.startsWith("/") ? `fifo:
 
 /** True when a pause of this container is there to be used again; one that is not wanted is ended. */
 async function keptSandbox(request: CreateTask, paths: TaskPaths): Promise<boolean> {
+  if (!existsSync(paths.pauseSocket)) return false;
   try {
     if (request.newSandbox) await pauseClient.stop(paths.pauseSocket);
     else await pauseClient.info(paths.pauseSocket);
@@ -184,9 +186,9 @@ async function keptSandbox(request: CreateTask, paths: TaskPaths): Promise<boole
   }
 }
 
-async function adopt(task: Task, launched: Launched, host: TaskHost): Promise<void> {
+function adopt(task: Task, launched: Launched, host: TaskHost): void {
   task.launched(launched);
-  task.link = await ShimLink.open({
+  task.link = ShimLink.begin({
     path: task.identity.paths.shimSocket,
     onEvent: (event) => task.onShimEvent(event),
     mayReturn: () => task.hasPause(),

@@ -19,20 +19,28 @@ export interface ShimLinkOptions {
 }
 
 export class ShimLink {
-  #client: Promise<ShimClient>;
+  #client: Promise<ShimClient> = Promise.reject(new HullError("unavailable", "not connected to the shim yet"));
   #closed = false;
 
   private constructor(
-    client: ShimClient,
+    client: ShimClient | undefined,
     private readonly options: ShimLinkOptions,
   ) {
-    this.#client = Promise.resolve(client);
+    this.#client.catch(() => undefined);
+    if (client) this.#client = Promise.resolve(client);
+  }
+
+  /** Connects in the background: calls wait for it. For a shim that is there for certain. */
+  static begin(options: ShimLinkOptions): ShimLink {
+    const link = new ShimLink(undefined, options);
+    link.reconnect();
+    return link;
   }
 
   /** Throws `unavailable` when no shim listens. Events of exits that were not forgotten come before it resolves. */
   static async open(options: ShimLinkOptions): Promise<ShimLink> {
     let link: ShimLink | undefined;
-    const client = await connect(options, () => link?.reconnect());
+    const client = await connect(options, () => link?.succeed());
     link = new ShimLink(client, options);
     return link;
   }
@@ -51,6 +59,15 @@ export class ShimLink {
     );
   }
 
+  /** The shim went; what comes after it is asked who it is. */
+  succeed(): void {
+    this.reconnect();
+    this.call((client, options) => client.state(options)).then(
+      ({ shimPid }) => this.options.onReturned(shimPid),
+      () => undefined, // onLost tells
+    );
+  }
+
   reconnect(): void {
     if (this.#closed) return;
     this.#client = this.#again();
@@ -63,9 +80,7 @@ export class ShimLink {
     const until = Date.now() + RECONNECT_MS;
     for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
       try {
-        const client = await connect(this.options, () => this.reconnect());
-        this.options.onReturned((await client.state()).shimPid);
-        return client;
+        return await connect(this.options, () => this.succeed());
       } catch (error) {
         if (this.#closed || Date.now() > until || !this.options.mayReturn()) {
           throw new HullError("unavailable", `no shim came back at ${this.options.path}`, { cause: error });
