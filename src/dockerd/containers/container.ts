@@ -108,14 +108,15 @@ export class Container {
     this.#tell((waiter) => waiter.condition === "next-exit" || (waiter.condition === "not-running" && stays));
   }
 
+  /** Why its last start failed was told to who started it. */
   tellRemoved(): void {
-    this.#tell(() => true);
+    this.#tell(() => true, "");
   }
 
-  #tell(concerns: (waiter: Waiter) => boolean): void {
+  #tell(concerns: (waiter: Waiter) => boolean, error = this.state.error): void {
     for (const waiter of [...this.#waiters].filter(concerns)) {
       this.#waiters.delete(waiter);
-      waiter.resolve(this.#ending());
+      waiter.resolve({ exitCode: this.state.exitCode, error });
     }
   }
 

@@ -130,7 +130,11 @@ function endpointsOf(deps: ContainerDeps, body: CreateBody, mode: string): Recor
   if (body.MacAddress !== "" && endpoints[primary]!.MacAddress === "")
     endpoints[primary] = { ...endpoints[primary]!, MacAddress: body.MacAddress };
   verifyEndpoints(endpoints, primary);
-  return endpoints;
+  const known = Object.entries(endpoints).map(([name, one]) => [
+    name,
+    { ...one, NetworkID: deps.networks.get(name).id },
+  ]);
+  return Object.fromEntries(known);
 }
 
 /** By name or id. Throws invalid-argument (see `namedContainer`). */

@@ -58,7 +58,7 @@ export function parseBind(spec: string, volumeDriver: string): WantedBind | Want
     throw invalid(`invalid volume specification: '${spec}'`);
   if (parts.length === 1) return anonymousVolume(checkedTarget(source, "volume", spec));
   const flags = mode === "" ? [] : mode.split(",");
-  checkModes(flags, spec, mode);
+  checkModes(flags, mode);
   const writable = !flags.includes("ro");
   if (!source.startsWith("/")) return namedVolume({ source, target, flags, mode, writable, volumeDriver, spec });
   return {
@@ -89,8 +89,7 @@ function namedVolume(parts: NamedParts): WantedVolume {
     throw invalid(
       `create ${parts.source}: "${parts.source}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
     );
-  if (parts.flags.some((flag) => propagations.has(flag)))
-    throw invalid(`invalid volume specification: '${parts.spec}': invalid mode: ${parts.mode}`);
+  if (parts.flags.some((flag) => propagations.has(flag))) throw invalid(`invalid mode: ${parts.mode}`);
   return {
     kind: "volume",
     name: parts.source,
@@ -105,11 +104,10 @@ function namedVolume(parts: NamedParts): WantedVolume {
   };
 }
 
-function checkModes(flags: readonly string[], spec: string, mode: string): void {
+function checkModes(flags: readonly string[], mode: string): void {
   const counts = modeGroups.map((group) => flags.filter((flag) => group.has(flag)).length);
   const known = counts.reduce((sum, count) => sum + count, 0);
-  if (known !== flags.length || counts.some((count) => count > 1))
-    throw invalid(`invalid volume specification: '${spec}': invalid mode: ${mode}`);
+  if (known !== flags.length || counts.some((count) => count > 1)) throw invalid(`invalid mode: ${mode}`);
 }
 
 function checkedTarget(target: string, type: string, spec: string): string {

@@ -1,4 +1,5 @@
 /** A decoded create request plus the image's config -> the container's settings with every default filled in. Pure. */
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/default-spec.ts";
 import { type Decoded, struct } from "../../http/shape.ts";
 import type { ContainerConfig, EndpointSettings, HealthcheckConfig, HostConfig, Resources } from "../config.ts";
 import { configFields, type createShape, hostShape, resourceFields } from "../shapes.ts";
@@ -138,8 +139,8 @@ export function hostConfigOf(body: HostBody | undefined, defaults: EngineDefault
     Runtime: host.Runtime || defaults.runtime,
     CapAdd: normalCapabilities(host.CapAdd),
     CapDrop: normalCapabilities(host.CapDrop),
-    MaskedPaths: host.MaskedPaths,
-    ReadonlyPaths: host.ReadonlyPaths,
+    MaskedPaths: host.MaskedPaths ?? (opensSystemPaths(host) ? null : defaultMaskedPaths),
+    ReadonlyPaths: host.ReadonlyPaths ?? (opensSystemPaths(host) ? null : defaultReadonlyPaths),
     ...withEntries("Annotations", Annotations),
     ...withEntries("StorageOpt", StorageOpt),
     ...withEntries("Tmpfs", Tmpfs),
@@ -148,6 +149,9 @@ export function hostConfigOf(body: HostBody | undefined, defaults: EngineDefault
     ...(Init !== undefined ? { Init } : defaults.init ? { Init: true } : {}),
   };
 }
+
+const opensSystemPaths = (host: HostBody): boolean =>
+  host.Privileged || (host.SecurityOpt ?? []).includes("systempaths=unconfined");
 
 const withEntries = <T extends object>(name: string, entries: T): Record<string, T> =>
   Object.keys(entries).length > 0 ? { [name]: entries } : {};
@@ -175,7 +179,7 @@ export function resourcesOf(body: ResourcesBody): Resources {
   return {
     ...picked(body),
     MemorySwap: swap,
-    MemorySwappiness: body.MemorySwappiness ?? null,
+    MemorySwappiness: body.MemorySwappiness === -1 ? null : (body.MemorySwappiness ?? null),
     OomKillDisable: body.OomKillDisable ?? null,
     PidsLimit: body.PidsLimit === undefined || body.PidsLimit === 0 ? null : body.PidsLimit < 0 ? -1 : body.PidsLimit,
     BlkioWeightDevice: body.BlkioWeightDevice ?? [],

@@ -22,10 +22,16 @@ export function startFailure(error: unknown): StartFailure {
   const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
   if (isProcess && has(notFound)) return { exitCode: 127, message: wrapped(text), status: 400 };
   if (isProcess && has(notExecutable)) return { exitCode: 126, message: wrapped(text), status: 400 };
-  const user = /unable to find (?:user|group) .*?: no matching entries in (?:passwd|group) file/.exec(text)?.[0];
+  const user = userReason(text);
   if (user !== undefined) return { exitCode: 126, message: user, status: 400 };
   return { exitCode: 128, message: text, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
 }
+
+const userFaults =
+  /unable to find (?:user|group) .*?: no matching entries in (?:passwd|group) file|uids and gids must be in range 0-2147483647/;
+
+/** What is wrong with the user asked for, alone; undefined when it is something else. */
+export const userReason = (text: string): string | undefined => userFaults.exec(text)?.[0];
 
 /** runc's sentence once: whatever stands before the part about the process is replaced by Docker's chain. */
 function wrapped(text: string): string {

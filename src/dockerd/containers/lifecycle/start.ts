@@ -31,7 +31,6 @@ export async function startContainer(deps: ContainerDeps, container: Container, 
     await giveUp(deps, container);
     container.streams.failStart();
     deps.events.container(container.record, "die", { exitCode: String(failure.exitCode), execDuration: "0" });
-    container.tellEnded();
     throw new HullError("internal", failure.message, { cause: error, facts: { httpStatus: failure.status } });
   }
 }

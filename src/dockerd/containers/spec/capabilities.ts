@@ -13,11 +13,16 @@ export interface CapabilityWishes {
 export function capabilitiesOf({ CapAdd, CapDrop, Privileged }: CapabilityWishes): string[] {
   const added = CapAdd ?? [];
   const dropped = CapDrop ?? [];
-  for (const name of [...added, ...dropped])
-    if (name !== "ALL" && !all.includes(name)) throw invalid(`invalid capability: "${name}"`);
+  verify("CapAdd", added);
+  verify("CapDrop", dropped);
   if (Privileged) return [...all];
   const base = added.includes("ALL") ? all : dropped.includes("ALL") ? [] : standard;
   const kept =
     added.includes("ALL") || !dropped.includes("ALL") ? base.filter((name) => !dropped.includes(name)) : base;
   return [...kept, ...added.filter((name) => name !== "ALL" && !kept.includes(name))];
+}
+
+function verify(field: string, names: readonly string[]): void {
+  for (const name of names)
+    if (name !== "ALL" && !all.includes(name)) throw invalid(`invalid ${field}: unknown capability: "${name}"`);
 }

@@ -3,7 +3,6 @@
  * besides the record: device nodes, and the processes of containers it joins.
  */
 import { existsSync } from "node:fs";
-import { defaultMaskedPaths, defaultReadonlyPaths } from "../../../oci/default-spec.ts";
 import type { ContainerDeps } from "../deps.ts";
 import type { ContainerRecord } from "../record.ts";
 import { capabilitiesOf } from "./capabilities.ts";
@@ -104,8 +103,8 @@ function linuxOf(record: ContainerRecord, { security, namespaces, capabilities }
     ...(devices.length > 0 && { devices }),
     ...(Object.keys(sysctlsOf(record)).length > 0 && { sysctl: sysctlsOf(record) }),
     ...(seccomp && { seccomp }),
-    maskedPaths: open ? [] : (host.MaskedPaths ?? defaultMaskedPaths),
-    readonlyPaths: open ? [] : (host.ReadonlyPaths ?? defaultReadonlyPaths),
+    maskedPaths: open ? [] : (host.MaskedPaths ?? []),
+    readonlyPaths: open ? [] : (host.ReadonlyPaths ?? []),
   };
 }
 
