@@ -174,6 +174,9 @@ test("beside another engine only what is missing is added and only own stale rul
 
 test("chains that another engine uses stay when we go", () => {
   assert.equal(planTeardown(parseDump(foreign), sharedRules(4)), "");
+  const emptyNat = "*nat\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\nCOMMIT\n";
+  assert.equal(planTeardown(parseDump(foreign + emptyNat), sharedRules(4)), "", "in every table");
+  assert.match(planTeardown(parseDump(emptyNat), sharedRules(4)), /-X DOCKER/);
 });
 
 test("a rule is ours by bridge or address, not by looking alike", () => {

@@ -84,31 +84,41 @@ export function planStep(before: readonly Rule[], after: readonly Rule[]): strin
 
 /** What takes the chains away that nobody uses any more, once our own rules are gone. `wasShared`: the jumps between them. */
 export function planTeardown(dump: Dump, wasShared: readonly Rule[]): string {
-  return tables
-    .map((table) => {
-      const there = dump.get(table);
-      const present = chains[table].filter((chain) => there?.chains.has(chain));
-      const jumps = wasShared.filter((rule) => rule.table === table);
-      const isJump = (chain: string, text: string): boolean =>
-        jumps.some((rule) => rule.chain === chain && rule.text === text);
-      const foreign = present.filter((chain) =>
-        (there?.chains.get(chain) ?? []).some(
-          (text) => !isJump(chain, text) && !(chain === "DOCKER-USER" && text === "-j RETURN"),
-        ),
-      );
-      // One engine's rule in any of them needs the whole web.
-      const unused = foreign.filter((chain) => chain !== "DOCKER-USER").length === 0;
-      if (!unused) return "";
-      const removable = present.filter((chain) => !foreign.includes(chain));
-      const leading = jumps.filter((rule) => removable.some((chain) => rule.text.endsWith(`-j ${chain}`)));
-      const all = [
-        ...leading.flatMap((rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`)),
-        ...removable.map((chain) => `-F ${chain}`),
-        ...removable.map((chain) => `-X ${chain}`),
-      ];
-      return all.length === 0 ? "" : `*${table}\n${all.join("\n")}\nCOMMIT\n`;
-    })
-    .join("");
+  const webs = tables.map((table) => webOf(table, dump.get(table), wasShared));
+  // An engine without published ports has rules in one table only and needs the others' chains all the same.
+  if (webs.some((web) => web.foreign.some((chain) => chain !== "DOCKER-USER"))) return "";
+  return webs.map(withoutWeb).join("");
+}
+
+interface Web {
+  readonly table: Table;
+  readonly there: DumpedTable | undefined;
+  /** Our chains that exist. */
+  readonly present: readonly string[];
+  readonly jumps: readonly Rule[];
+  /** Those with a rule of somebody else. */
+  readonly foreign: readonly string[];
+}
+
+function webOf(table: Table, there: DumpedTable | undefined, wasShared: readonly Rule[]): Web {
+  const present = chains[table].filter((chain) => there?.chains.has(chain));
+  const jumps = wasShared.filter((rule) => rule.table === table);
+  const isHarmless = (chain: string, text: string): boolean =>
+    jumps.some((rule) => rule.chain === chain && rule.text === text) ||
+    (chain === "DOCKER-USER" && text === "-j RETURN");
+  const foreign = present.filter((chain) => (there?.chains.get(chain) ?? []).some((text) => !isHarmless(chain, text)));
+  return { table, there, present, jumps, foreign };
+}
+
+function withoutWeb({ table, there, present, jumps, foreign }: Web): string {
+  const removable = present.filter((chain) => !foreign.includes(chain));
+  const leading = jumps.filter((rule) => removable.some((chain) => rule.text.endsWith(`-j ${chain}`)));
+  const lines = [
+    ...leading.flatMap((rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`)),
+    ...removable.map((chain) => `-F ${chain}`),
+    ...removable.map((chain) => `-X ${chain}`),
+  ];
+  return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
 }
 
 const copies = (there: DumpedTable | undefined, rule: Rule): readonly string[] =>
