@@ -3,6 +3,7 @@ import type { Tracer } from "../../trace/tracer.ts";
 import type { DaemonConfig } from "../config.ts";
 import type { EventBus } from "../events/api.ts";
 import type { ImageService } from "../images/api.ts";
+import type { Kernel } from "../kernel.ts";
 import type { NetworkService } from "../networks/api.ts";
 import type { VolumeService } from "../volumes/api.ts";
 import type { Container } from "./container.ts";
@@ -39,6 +40,7 @@ export interface ContainerDeps {
   readonly defaults: EngineDefaults;
   /** Path of the keel executable: the tiny init, archives. */
   readonly keelPath: string;
+  readonly kernel: Kernel;
 }
 
 export type { Container };

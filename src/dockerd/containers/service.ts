@@ -69,6 +69,7 @@ export function createContainers(parts: EngineParts): ContainerService {
     events,
     health,
     keelPath: keelPath(),
+    kernel: parts.kernel,
   };
   const execs = new ExecService(deps);
   return new Containers(parts, deps, execs);
@@ -80,6 +81,7 @@ const defaultsOf = ({ config }: EngineParts): EngineDefaults => ({
   shmSize: config.defaultShmBytes,
   runtime: config.defaultRuntime,
   init: config.init,
+  ipcMode: config.defaultIpcMode,
   cgroupns: config.defaultCgroupnsMode || defaultCgroupns(),
 });
 

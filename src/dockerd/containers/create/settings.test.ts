@@ -14,6 +14,7 @@ const defaults = {
   runtime: "runc",
   init: false,
   cgroupns: "private",
+  ipcMode: "private",
 } as const;
 const id = "0123456789ab".padEnd(64, "0");
 const body = (fields: object): CreateBody => decodeJson(JSON.stringify(fields), createShape);

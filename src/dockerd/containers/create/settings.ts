@@ -24,6 +24,7 @@ export interface EngineDefaults {
   readonly runtime: string;
   readonly init: boolean;
   readonly cgroupns: "private" | "host";
+  readonly ipcMode: "private" | "shareable";
 }
 
 /** The command decides as a whole: giving an entrypoint drops the image's command too. */
@@ -134,7 +135,7 @@ export function hostConfigOf(body: HostBody | undefined, defaults: EngineDefault
     PortBindings: withProtocols(host.PortBindings),
     RestartPolicy: { ...host.RestartPolicy, Name: host.RestartPolicy.Name || "no" },
     CgroupnsMode: host.CgroupnsMode || (host.Privileged ? "host" : defaults.cgroupns),
-    IpcMode: host.IpcMode || "private",
+    IpcMode: host.IpcMode || defaults.ipcMode,
     ShmSize: host.ShmSize || defaults.shmSize,
     Runtime: host.Runtime || defaults.runtime,
     CapAdd: normalCapabilities(host.CapAdd),

@@ -6,6 +6,7 @@ import { parseTimeNs, timeNow } from "../../time.ts";
 import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
+import { unmountSharedMemory } from "../shared-memory.ts";
 import { isActive } from "../state.ts";
 import { nextDelayMs, shouldRestart } from "./restart-policy.ts";
 import { unmountVolumes } from "./start.ts";
@@ -76,6 +77,7 @@ async function cleanUp(deps: ContainerDeps, container: Container, keepsSandbox: 
     await container.update({ sandbox: noSandbox });
   }
   await attempt(deps, record, "unmount volumes", () => unmountVolumes(deps, record));
+  await attempt(deps, record, "unmount shared memory", () => unmountSharedMemory(deps.kernel, record));
   for (const mount of record.mounts)
     if (mount.Type === "volume")
       deps.events.volume(record, "unmount", {

@@ -3,6 +3,7 @@ import { HullError } from "../../../platform/errors.ts";
 import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import type { ContainerRecord } from "../record.ts";
+import { unmountSharedMemory } from "../shared-memory.ts";
 import { isActive } from "../state.ts";
 import { attempt } from "./exit.ts";
 import { killContainer } from "./stop.ts";
@@ -50,6 +51,7 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
     await deps.tasks.stopSandbox(record.id);
     await deps.tasks.removeContainer(record.id, record.driver);
     await deps.sandboxes.forget(record);
+    await unmountSharedMemory(deps.kernel, record);
     await deps.store.remove(record);
   } catch (error) {
     await container.move({ kind: "removalFailed", error: error instanceof Error ? error.message : String(error) });

@@ -10,6 +10,7 @@ import { linkLines } from "../links.ts";
 import { logFileOf } from "../log-config.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
 import type { Sandbox } from "../sandboxes.ts";
+import { mountSharedMemory, unmountSharedMemory } from "../shared-memory.ts";
 import { verifyJoined } from "../spec/namespaces.ts";
 import { buildSpec, specFacts } from "../spec/spec.ts";
 import { startFailure } from "./start-failure.ts";
@@ -79,6 +80,7 @@ async function prepare(deps: ContainerDeps, container: Container, parent: SpanCo
     container.lastSpec === spec ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
     mountVolumes(deps, before),
     ensureBindSources(before.mounts),
+    mountSharedMemory(deps.kernel, before),
   ]);
   container.lastSpec = spec;
   await writeNetworkFiles(before, sandbox, links);
@@ -130,6 +132,7 @@ async function giveUp(deps: ContainerDeps, container: Container): Promise<void> 
     () => deps.tasks.stopSandbox(record.id),
     () => deps.sandboxes.release(record),
     () => unmountVolumes(deps, record),
+    () => unmountSharedMemory(deps.kernel, record),
   ];
   for (const step of steps) {
     try {

@@ -2,7 +2,7 @@
 import { defaultMounts } from "../../../oci/default-spec.ts";
 import { containerOf } from "../create/verify-modes.ts";
 import type { ContainerMount, ContainerRecord } from "../record.ts";
-import { isActive } from "../state.ts";
+import { sharedMemoryPath } from "../shared-memory.ts";
 import { hasInit, INIT_PATH } from "./process.ts";
 
 export interface SpecMount {
@@ -44,26 +44,18 @@ function kernelMounts({ hostConfig }: ContainerRecord): SpecMount[] {
 }
 
 /** /dev/shm belongs to the ipc namespace: joined with it, absent without. */
-function sharedMemory({ hostConfig }: ContainerRecord, facts: MountFacts): SpecMount[] {
-  const { IpcMode: mode } = hostConfig;
+function sharedMemory(record: ContainerRecord, facts: MountFacts): SpecMount[] {
+  const { IpcMode: mode, ShmSize } = record.hostConfig;
   const destination = "/dev/shm";
   if (mode === "none") return [];
   if (mode === "host") return [{ destination, type: "bind", source: destination, options: ["rbind", ...secure] }];
   const joined = containerOf(mode);
-  if (joined !== undefined) {
-    const { state } = facts.lookUp(joined);
-    return [
-      {
-        destination,
-        type: "bind",
-        source: `/proc/${isActive(state) ? state.pid : 0}/root/dev/shm`,
-        options: ["rbind", ...secure],
-      },
-    ];
-  }
-  return [
-    { destination, type: "tmpfs", source: "shm", options: [...secure, "mode=1777", `size=${hostConfig.ShmSize}`] },
-  ];
+  const sharer = joined === undefined ? record : facts.lookUp(joined);
+  if (joined !== undefined && sharer.hostConfig.IpcMode === "host")
+    return [{ destination, type: "bind", source: destination, options: ["rbind", ...secure] }];
+  if (joined !== undefined || mode === "shareable")
+    return [{ destination, type: "bind", source: sharedMemoryPath(sharer), options: ["rbind", "rprivate", ...secure] }];
+  return [{ destination, type: "tmpfs", source: "shm", options: [...secure, "mode=1777", `size=${ShmSize}`] }];
 }
 
 /** resolv.conf, hostname and hosts; those of the container whose network is joined. */

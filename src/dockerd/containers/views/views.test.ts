@@ -17,6 +17,7 @@ const defaults = {
   runtime: "runc",
   init: false,
   cgroupns: "private",
+  ipcMode: "private",
 } as const;
 
 function record(changes: Partial<ContainerRecord> = {}): ContainerRecord {
