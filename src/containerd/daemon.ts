@@ -57,6 +57,7 @@ import { tasksService } from "./services/tasks-service.ts";
 import { MountHolds } from "./snapshots/mount-holds.ts";
 import { openStores } from "./stores.ts";
 import { adoptTasks } from "./tasks/adopt-tasks.ts";
+import { CgroupParents } from "./tasks/cgroup-parents.ts";
 import { Cleanups } from "./tasks/cleanups.ts";
 import type { TaskHost } from "./tasks/task-host.ts";
 import { TaskTable } from "./tasks/task-table.ts";
@@ -84,6 +85,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     launcher: keel,
     plans,
     cleanups: new Cleanups(warn),
+    cgroupParents: new CgroupParents(),
     tracer,
     warn,
   };
@@ -103,11 +105,17 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     onRecreated: (error) => log.warn(error === undefined ? "made the socket file again" : messageOf(error)),
   });
   stack.use(server);
-  stack.defer(() => host.cleanups.allSettled());
+  stack.defer(() => settle(host));
   for (const sentence of stores.degraded) warn(sentence);
   collector.schedule();
   log.info("serving", { socket: roots.socket, tasks: tasks.list().length, driver: stores.snapshotters.default.name });
   return stack.move();
+}
+
+/** What was begun is ended; without tasks nothing of ours stays in the cgroup hierarchies. */
+async function settle({ cleanups, tasks, launcher, cgroupParents }: TaskHost): Promise<void> {
+  await cleanups.allSettled();
+  if (tasks.list().length === 0) await launcher.run(cgroupParents.removal());
 }
 
 const openKeel = ({ keel }: DaemonOptions, tracer: Tracer, log: Log): Promise<KeelServe> =>

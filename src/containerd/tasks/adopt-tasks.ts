@@ -31,6 +31,7 @@ export async function adoptTasks(host: TaskHost): Promise<void> {
 async function adoptOne(host: TaskHost, namespace: string, id: string): Promise<void> {
   const paths = taskPaths(host.roots, namespace, id);
   const [file, shim] = await Promise.all([readTaskFile(paths.bundle), readShimFile(paths.bundle)]);
+  if (file) host.cgroupParents.note(file.cgroup);
   const known = host.stores.containers.find(namespace, id) !== undefined;
   if (file === undefined || shim === undefined || !known) return clear(host, namespace, id);
   const task = new Task({ namespace, id, paths, file, events: host.events }, shim.initPid);

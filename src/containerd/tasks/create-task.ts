@@ -17,6 +17,7 @@ import { type TaskPaths, taskPaths } from "../roots.ts";
 import type { Mount } from "../snapshots/snapshotter.ts";
 import { buryTask } from "./adopt-tasks.ts";
 import { bundleOperations, taskFile } from "./bundle.ts";
+import { createFailure } from "./failure.ts";
 import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
 import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
@@ -42,6 +43,7 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
   await host.cleanups.settled(namespace, id);
   if (host.tasks.find(namespace, id)) throw new HullError("already-exists", `task ${id}: already exists`);
   const made = prepare(host, request, container);
+  host.cgroupParents.note(made.plan.cgroup);
   // Held from here on: a second Create must not begin while this one waits.
   const task = new Task({ namespace, id, paths: made.paths, file: made.file, events: host.events }, 0);
   host.tasks.add(task);
@@ -52,7 +54,7 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
   } catch (error) {
     host.tasks.remove(task);
     await undo(host, made, task.init.state.pid);
-    throw startFailure(error);
+    throw createFailure(error);
   }
   host.events.publish(namespace, "/tasks/create", {
     containerId: id,
@@ -210,11 +212,4 @@ async function undo(host: TaskHost, made: Prepared, pid: number): Promise<void> 
   await host.launcher
     .run(steps)
     .catch((error) => host.warn(`undo the start of ${made.paths.bundle}: ${messageOf(error)}`));
-}
-
-/** The words that Docker's clients look for in front of a runtime's message. */
-function startFailure(error: unknown): HullError {
-  const facts = error instanceof HullError ? error.facts : {};
-  const message = `failed to create shim task: OCI runtime create failed: ${messageOf(error)}: unknown`;
-  return new HullError(codeOf(error), message, { cause: error, facts });
 }

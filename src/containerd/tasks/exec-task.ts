@@ -5,6 +5,7 @@ import { HullError } from "../../platform/errors.ts";
 import type { Span } from "../../trace/tracer.ts";
 import { parseIdentifier } from "../identifier.ts";
 import { stdioUri } from "./create-task.ts";
+import { execFailure } from "./failure.ts";
 import type { Task, TaskStdio } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
 
@@ -51,7 +52,7 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
       return reply.pid;
     } catch (error) {
       task.forget(execId);
-      throw error;
+      throw execFailure(error);
     }
   });
 }

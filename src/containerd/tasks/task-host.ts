@@ -3,6 +3,7 @@ import type { Tracer } from "../../trace/tracer.ts";
 import type { EventBroker } from "../event-broker.ts";
 import type { Roots } from "../roots.ts";
 import type { Stores } from "../stores.ts";
+import type { CgroupParents } from "./cgroup-parents.ts";
 import type { Cleanups } from "./cleanups.ts";
 import type { Launcher, RuntimePlans } from "./runtime.ts";
 import type { TaskTable } from "./task-table.ts";
@@ -15,6 +16,7 @@ export interface TaskHost {
   readonly launcher: Launcher;
   readonly plans: RuntimePlans;
   readonly cleanups: Cleanups;
+  readonly cgroupParents: CgroupParents;
   readonly tracer: Tracer;
   readonly warn: (message: string) => void;
 }
