@@ -8,6 +8,7 @@ import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import { formatEpochNs } from "../time.ts";
+import { patient } from "./patient-client.ts";
 import type { ObservedTask } from "./reconcile.ts";
 
 const CALL_MS = 10_000;
@@ -57,7 +58,11 @@ const RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxR
 export const SPILL_BYTES = 1024 ** 3;
 
 export class Tasks {
-  constructor(private readonly client: ContainerdClient) {}
+  private readonly client: ContainerdClient;
+
+  constructor(client: ContainerdClient) {
+    this.client = patient(client);
+  }
 
   /** The container's record and its writable snapshot; undone when either fails. Returns the snapshot's paths. */
   async createContainer(

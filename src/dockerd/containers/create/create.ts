@@ -49,12 +49,20 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   await using undo = new AsyncDisposableStack();
   undo.use(deps.registry.reserve(name, id));
   const made = await makeMounts(plan, { volumes: deps.volumes, id, undo });
-  const record: ContainerRecord = { ...draft, name, mounts: made.mounts };
+  const record: ContainerRecord = { ...draft, config: withSharedName(deps, draft), name, mounts: made.mounts };
   const container = await make(deps, { record, image, made, undo, parent: request.parent });
   undo.move();
   deps.registry.add(container);
   deps.events.container(container.record, "create");
   return { id, warnings };
+}
+
+/** In another container's network it has that one's host name too. */
+function withSharedName(deps: ContainerDeps, { config, hostConfig }: ContainerRecord): ContainerRecord["config"] {
+  const joined = containerOf(hostConfig.NetworkMode);
+  if (joined === undefined) return config;
+  const { Hostname, Domainname } = namedContainer(deps, joined).config;
+  return { ...config, Hostname, Domainname };
 }
 
 /** A container that the request names. Not found is the request's fault here: a 404 would tell the client that the image is missing. */

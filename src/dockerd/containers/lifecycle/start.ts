@@ -63,7 +63,7 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
       { startedBefore: true, manuallyStopped: false, restartCount },
     ),
   );
-  announce(deps, container.record, sandbox);
+  announce(deps, container.record, before.sandbox.id === "");
   deps.sandboxes.running(container.record).catch((error: unknown) => {
     deps.log.warn("hand the DNS sockets to netd", { container: before.id, error: String(error) });
   });
@@ -105,8 +105,9 @@ async function mountVolumes(deps: ContainerDeps, record: ContainerRecord): Promi
   for (const mount of record.mounts) if (mount.Type === "volume") await deps.volumes.mount(mount.Name!, record.id);
 }
 
-function announce(deps: ContainerDeps, record: ContainerRecord, sandbox: Sandbox): void {
-  for (const [name, endpoint] of Object.entries(sandbox.endpoints))
+/** `isConnected`: the network is new, not kept over a restart. */
+function announce(deps: ContainerDeps, record: ContainerRecord, isConnected: boolean): void {
+  for (const [name, endpoint] of isConnected ? Object.entries(record.sandbox.endpoints) : [])
     deps.events.network(record, "connect", {
       id: endpoint.NetworkID,
       name,

@@ -1,4 +1,5 @@
 /** The mounts of the specification: the kernel's file systems, the engine's three files, and what was asked for. Pure. */
+import { existsSync } from "node:fs";
 import { defaultMounts } from "../../../oci/default-spec.ts";
 import { containerOf } from "../create/verify-modes.ts";
 import type { ContainerMount, ContainerRecord } from "../record.ts";
@@ -36,12 +37,14 @@ function kernelMounts({ hostConfig }: ContainerRecord): SpecMount[] {
   return defaultMounts
     .filter(({ destination }) => destination !== "/dev/shm")
     .map((mount) => (hostConfig.Privileged ? { ...mount, options: writable(mount.options) } : mount))
-    .map((mount) =>
-      mount.type === "mqueue" && hostConfig.IpcMode === "host"
-        ? { destination: mount.destination, type: "bind", source: mount.destination, options: ["rbind", ...secure] }
-        : mount,
-    );
+    .flatMap((mount) => (mount.type === "mqueue" && hostConfig.IpcMode === "host" ? hostQueues() : [mount]));
 }
+
+/** A host may have none. */
+const hostQueues = (): SpecMount[] =>
+  existsSync("/dev/mqueue")
+    ? [{ destination: "/dev/mqueue", type: "bind", source: "/dev/mqueue", options: ["rbind", ...secure] }]
+    : [];
 
 /** /dev/shm belongs to the ipc namespace: joined with it, absent without. */
 function sharedMemory(record: ContainerRecord, facts: MountFacts): SpecMount[] {
