@@ -83,6 +83,44 @@ test("a published port answers on 127.0.0.1, ::1, the host's addresses, from a n
   assert.match(host.sh("iptables -t nat -L POSTROUTING -n"), /MASQUERADE .* tcp dpt:80/);
 });
 
+test("UDP is published too, and a flow that was there before does not go past it", async () => {
+  const udp = { proto: "udp", hostPort: 18053, containerPort: 5353, hostIp: "" } as const;
+  // One source port for all, so that the early packet's flow is the one that the later ones would follow.
+  const talk = (address: string): string =>
+    host.run("sh", "-c", `echo hi | timeout 2 socat -t 1 - 'UDP:${address}:18053,sourceport=40404'`).stdout;
+  talk("198.51.100.1");
+  await connect("udp", { ports: [udp] });
+  host.insideBackground(engine, "udp", "socat", "UDP-RECVFROM:5353,fork", "SYSTEM:read x; echo got $x");
+  await until("the UDP server", () => host.inside(engine, "udp", "sh", "-c", "ss -lun | grep -q :5353").status === 0);
+  for (const address of ["198.51.100.1", "127.0.0.1", "[::1]"]) assert.equal(talk(address).trim(), "got hi", address);
+  await release("udp");
+});
+
+test("without icc containers of a network do not meet, published ports still work", async () => {
+  const options = { "com.docker.network.bridge.enable_icc": "false" };
+  await engine.client.call("createNetwork", { name: "strict", options });
+  const endpoints = [{ network: "strict" }];
+  const one = await connect("s1", { endpoints, ports: [tcp(18070, 80)] });
+  await connect("s2", { endpoints });
+  await serve("s1");
+  assert.equal(getInside("s2", `http://${one.endpoints[0]!.ip}/s1.html`), "");
+  assert.equal(get("http://127.0.0.1:18070/s1.html"), "s1");
+  for (const id of ["s1", "s2"]) await release(id);
+  await engine.client.call("removeNetwork", { network: "strict" });
+});
+
+test("a network with IPv6 gives addresses and publishes on them", async () => {
+  await engine.client.call("createNetwork", { name: "six", enableIPv6: true, ipam: [{ subnet: "fd00:6::/64" }] });
+  const { endpoints } = await connect("v6", { endpoints: [{ network: "six" }], ports: [tcp(18066, 80)] });
+  assert.match(endpoints[0]!.ip6, /^fd00:6::/);
+  await serve("v6");
+  assert.equal(get("http://[::1]:18066/v6.html"), "v6");
+  assert.equal(get(`http://[${endpoints[0]!.ip6}]/v6.html`), "v6");
+  assert.match(host.inside(engine, "v6", "ip", "-6", "route").stdout, /default via fd00:6::1 dev eth0/);
+  await release("v6");
+  await engine.client.call("removeNetwork", { network: "six" });
+});
+
 test("a port that is taken is refused in Docker's words and leaves nothing behind", async () => {
   await assert.rejects(connect("late", { ports: [tcp(18080, 80)] }), (error: Error) => {
     assert.match(

@@ -101,7 +101,9 @@ export class Netd {
   }
 
   get degraded(): readonly string[] {
-    return [...this.rules.degraded, ...this.#forwardingDegraded];
+    const backend =
+      this.settings.firewallBackend === "nftables" ? ["the nftables backend is not there yet: iptables is used"] : [];
+    return [...backend, ...this.rules.degraded, ...this.#forwardingDegraded];
   }
 
   async start(): Promise<void> {

@@ -5,14 +5,14 @@
  * one after the other; a failed connect has undone what it did.
  */
 import { randomInt } from "node:crypto";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Operation } from "../keel/plan.ts";
 import { codeOf, HullError, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { SpanContext } from "../trace/context.ts";
-import type { ConnectRequest, Endpoint, EndpointRequest, Names } from "./api.ts";
+import type { ConnectRequest, EndpointRequest, Names } from "./api.ts";
 import type { Bridges } from "./bridge/bridges.ts";
+import { forgetUdpFlows } from "./conntrack.ts";
 import type { DnsResponder } from "./dns/responder.ts";
 import { type AddressBook, chooseEndpoint, dnsNames, withGateway } from "./endpoint-choice.ts";
 import type { HostRules } from "./host-rules.ts";
@@ -24,6 +24,7 @@ import { attachPlan, type End, freshPlan, pooledPlan } from "./sandbox/attach-pl
 import { planUnbind } from "./sandbox/interface-plan.ts";
 import type { NamespacePool, ReadyNamespace } from "./sandbox/pool.ts";
 import type { Undertaker } from "./sandbox/undertaker.ts";
+import { isStill, plainEndpoint, sharesNamespace, withEndpoint, withoutEndpoint } from "./sandbox-request.ts";
 import type { NetworkStore } from "./store.ts";
 
 export interface SandboxesParts {
@@ -249,6 +250,7 @@ export class Sandboxes {
     });
     this.#put({ ...this.#get(containerId), ports });
     await this.parts.rules.sync();
+    void forgetUdpFlows(this.parts.kernel, ports, this.parts.log);
     return ports;
   }
 
@@ -263,7 +265,8 @@ export class Sandboxes {
         this.parts.log.warn("published ports could not be let go", { error: messageOf(error) });
       });
       // Taking rules away costs 10 ms a table; whoever publishes next waits in the same queue, so nobody else has to.
-      rules.sync().catch((error: unknown) => {
+      const gone = rules.sync().then(() => forgetUdpFlows(this.parts.kernel, record.ports, this.parts.log));
+      gone.catch((error: unknown) => {
         this.parts.log.error("rules of a released container stay for now", { error: messageOf(error) });
       });
     }
@@ -339,61 +342,4 @@ export class Sandboxes {
     });
     return result;
   }
-}
-
-const sharesNamespace = (record: SandboxRecord): HullError =>
-  new HullError(
-    "permission-denied",
-    record.request.sandboxKind === "host"
-      ? "container sharing network namespace with another container or host cannot be connected to any other network"
-      : "container cannot be connected to multiple networks with one of the networks in private (none) mode",
-  );
-
-const withEndpoint = (request: ConnectRequest, endpoint: EndpointRequest): ConnectRequest => ({
-  ...request,
-  endpoints: [...request.endpoints, endpoint],
-});
-
-const withoutEndpoint = (request: ConnectRequest, gone: EndpointRecord): ConnectRequest => ({
-  ...request,
-  endpoints: request.endpoints.filter(
-    (endpoint) => endpoint !== gone.request && endpoint.network !== gone.request.network,
-  ),
-});
-
-/** What decides whether a namespace can go on over a restart. */
-const essence = (request: ConnectRequest): string =>
-  JSON.stringify([
-    request.sandboxKind,
-    request.ports,
-    request.endpoints.map(({ network, ip, ip6, mac }) => [network, ip ?? "", ip6 ?? "", mac ?? ""]).sort(),
-  ]);
-
-function isStill(before: SandboxRecord, request: ConnectRequest): boolean {
-  if (before.state !== "connected" || essence(before.request) !== essence(request)) return false;
-  return before.netnsPath === "" || existsSync(before.netnsPath);
-}
-
-/** On host and none: a membership without interface. */
-function plainEndpoint(
-  stored: { readonly id: string; readonly name: string },
-  request: EndpointRequest,
-): EndpointRecord {
-  const empty: Omit<Endpoint, "networkId" | "networkName" | "endpointId"> = {
-    ifName: "",
-    mac: "",
-    ip: "",
-    prefixLength: 0,
-    gateway: "",
-    ip6: "",
-    prefixLength6: 0,
-    gateway6: "",
-    dnsNames: [],
-    aliases: request.aliases ?? [],
-    driverOpts: request.driverOpts ?? {},
-    gwPriority: request.gwPriority ?? 0,
-    isGateway: false,
-  };
-  const endpointId = Array.from({ length: 64 }, () => randomInt(16).toString(16)).join("");
-  return { ...empty, networkId: stored.id, networkName: stored.name, endpointId, hostInterface: "", index: 0, request };
 }
