@@ -9,9 +9,23 @@ import type { SeccompChoice } from "./security.ts";
 export function seccompOf(choice: SeccompChoice, capabilities: readonly string[]): object | undefined {
   const arch = hostPlatform().architecture;
   if (choice.kind === "unconfined") return undefined;
-  if (choice.kind === "default") return plain(defaultSeccomp(capabilities, arch));
+  if (choice.kind === "default") return defaultFor(capabilities, arch);
   const profile = parseDockerProfile(choice.json);
   return plain(resolveProfile(profile, { capabilities, arch, kernel: kernelVersion() }));
+}
+
+/** The default profile by capabilities: most containers have the same. */
+const defaults = new Map<string, object>();
+const MOST_DEFAULTS = 32;
+
+function defaultFor(capabilities: readonly string[], arch: string): object {
+  const key = capabilities.join(" ");
+  const known = defaults.get(key);
+  if (known) return known;
+  if (defaults.size >= MOST_DEFAULTS) defaults.clear();
+  const made = plain(defaultSeccomp(capabilities, arch));
+  defaults.set(key, made);
+  return made;
 }
 
 /** As JSON has it: numbers, and nothing where nothing is said. */
