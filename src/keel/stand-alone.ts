@@ -1,67 +1,64 @@
 /**
  * `keel init` and `keel exec`: a container's process without a shim (docs/protocols.md, "keel init and keel exec").
  *
- * Lifecycle: `StandAlone.begin` starts keel and resolves once the process is there (init: it waits; exec: it runs). `start` lets a
+ * Lifecycle: `StandAlone.begin` (the constructor, then `execute`) starts keel and resolves once the process is there (init: it waits; exec: it runs). `start` lets a
  * foreground init run; `exit` is keel's exit code: the process's own in the foreground, 0 for a detached one. A failure leaves nothing.
  */
 import { Buffer } from "node:buffer";
-import { type ChildProcess, spawn } from "node:child_process";
-import type { Readable, Writable } from "node:stream";
 import { HullError } from "../platform/errors.ts";
 import { keelPath } from "../platform/paths.ts";
+import { type PipedProcess, type Stdio, spawnPiped } from "../platform/piped-process.ts";
 import type { MeasuredStep } from "../trace/tracer.ts";
 import { encodeOperations, type Operation } from "./plan.ts";
 import { measuredSteps } from "./result.ts";
 import { decodeReply } from "./shim-records.ts";
 import { encodeFrame, type Frame, FrameReader } from "./wire.ts";
 
-export interface StandAloneRequest {
-  readonly operations: readonly Operation[];
+export interface StandAloneOptions {
   readonly mode:
     | { readonly kind: "create" | "run" }
     /** One more process in the container whose init has this pid. */
     | { readonly kind: "exec"; readonly initPid: number; readonly detach: boolean };
   /** The process's 0, 1, 2: a descriptor of ours, or ours by default. */
-  readonly stdio?: readonly [
-    "inherit" | "ignore" | number,
-    "inherit" | "ignore" | number,
-    "inherit" | "ignore" | number,
-  ];
+  readonly stdio?: readonly [Stdio, Stdio, Stdio];
   /** Descriptor of a connected console socket, where a plan with a `console` is not run in the foreground. */
-  readonly consoleFd?: number;
+  readonly consoleFd?: number | undefined;
   readonly path?: string;
 }
 
-export class StandAlone {
+export interface StandAloneRequest extends StandAloneOptions {
+  readonly operations: readonly Operation[];
+}
+
+export class StandAlone implements Disposable {
   readonly exit: Promise<number>;
-  readonly #child: ChildProcess;
-  readonly #operations: readonly Operation[];
+  readonly #child: PipedProcess;
   readonly #replies: AsyncGenerator<Frame>;
+  #operations: readonly Operation[] = [];
   #pid = 0;
   #steps: readonly MeasuredStep[] = [];
 
-  private constructor(request: StandAloneRequest) {
-    const [stdin, stdout, stderr] = request.stdio ?? ["inherit", "inherit", "inherit"];
-    const console = request.consoleFd === undefined ? [] : [request.consoleFd];
-    const child = spawn(request.path ?? process.env.KEEL ?? keelPath(), argumentsOf(request.mode), {
-      stdio: [stdin, stdout, stderr, "pipe", "pipe", ...console],
-      detached: request.mode.kind === "create",
+  /** Starts keel, which gets ready while the plan is being made. Dispose of it when no plan comes. */
+  constructor(options: StandAloneOptions) {
+    this.#child = spawnPiped({
+      argv: [options.path ?? process.env.KEEL ?? keelPath(), ...argumentsOf(options.mode)],
+      stdio: options.stdio ?? ["inherit", "inherit", "inherit"],
+      extraFd: options.consoleFd,
     });
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(code ?? (signal ? 137 : 1)));
-    this.exit = promise;
-    this.#child = child;
-    this.#operations = request.operations;
-    this.#replies = frames(child.stdio[4] as Readable);
-    this.#message.on("error", () => undefined); // an end of keel shows in its replies
-    this.#message.write(encodeFrame(1, 0, Buffer.concat(encodeOperations(request.operations))));
+    this.exit = this.#child.exited;
+    this.#replies = frames(this.#child.output);
   }
 
   static async begin(request: StandAloneRequest): Promise<StandAlone> {
     const made = new StandAlone(request);
-    await made.#reply();
+    await made.execute(request.operations);
     return made;
+  }
+
+  async execute(operations: readonly Operation[]): Promise<void> {
+    this.#operations = operations;
+    await this.#child.write(encodeFrame(1, 0, Buffer.concat(encodeOperations(operations))));
+    await this.#reply();
   }
 
   get pid(): number {
@@ -75,7 +72,7 @@ export class StandAlone {
 
   /** Foreground init only: resolves after execve; throws its errno. */
   async start(): Promise<void> {
-    this.#message.write("s");
+    await this.#child.write(Buffer.from("s"));
     await this.#reply();
   }
 
@@ -84,8 +81,8 @@ export class StandAlone {
     this.#child.kill(signal);
   }
 
-  get #message(): Writable {
-    return this.#child.stdio[3] as Writable;
+  [Symbol.dispose](): void {
+    this.#child[Symbol.dispose]();
   }
 
   async #reply(): Promise<void> {
@@ -97,11 +94,11 @@ export class StandAlone {
   }
 }
 
-function argumentsOf(mode: StandAloneRequest["mode"]): string[] {
+function argumentsOf(mode: StandAloneOptions["mode"]): string[] {
   return mode.kind === "exec" ? ["exec", mode.detach ? "detach" : "run", `${mode.initPid}`] : ["init", mode.kind];
 }
 
-async function* frames(stream: Readable): AsyncGenerator<Frame> {
+async function* frames(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Frame> {
   const reader = new FrameReader();
-  for await (const chunk of stream) yield* reader.push(chunk as Buffer);
+  for await (const chunk of stream) yield* reader.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
 }

@@ -1,6 +1,5 @@
 /** Makes a container from a bundle: for `create` and `run`. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { StandAlone } from "../../keel/stand-alone.ts";
@@ -15,7 +14,7 @@ import type { CliContext } from "./context.ts";
 import { processFailure } from "./failure.ts";
 import { isOn, number, text } from "./flags.ts";
 import { removeContainer } from "./remove.ts";
-import { type ContainerState, claim, FIFO, save, startTimeOf } from "./state.ts";
+import { type ContainerState, checkId, claim, FIFO, save, startTimeOf } from "./state.ts";
 
 export interface Made {
   readonly process: StandAlone;
@@ -91,48 +90,48 @@ export interface LaunchOptions {
 }
 
 /** The process waits for its start. A failure leaves nothing. */
-export async function launch(context: CliContext, { id, detached }: LaunchOptions): Promise<Made> {
-  const { root, flags, log } = context;
+export async function launch(context: CliContext, options: LaunchOptions): Promise<Made> {
+  const { flags } = context;
+  checkId(options.id);
   const bundle = readBundle(text(flags, "bundle") ?? ".");
-  checkConsole(context, bundle.spec, detached);
-  const facts = readHostFacts();
-  const { host, stage, place, warnings } = compile(context, bundle, { id, facts, waits: detached ? "fifo" : "byte" });
-  for (const warning of warnings) log.write("warning", warning);
-  const directory = claim(root, id);
-  const rootfs = isAbsolute(bundle.spec.root.path) ? bundle.spec.root.path : join(bundle.path, bundle.spec.root.path);
-  const draft = {
-    id,
-    bundle: bundle.path,
-    rootfs,
-    created: new Date().toISOString(),
-    owner: userInfo().username,
-    cgroup: place,
-    config: bundle.config,
-  };
+  checkConsole(context, bundle.spec, options.detached);
+  const socket = text(flags, "console-socket");
+  using connection = socket ? await connectedSocket(socket) : undefined;
+  // keel gets ready while the plan is being made.
+  const keel = new StandAlone({ mode: { kind: options.detached ? "create" : "run" }, consoleFd: connection?.fd });
   try {
-    save(root, { ...draft, pid: 0, startTime: "" });
-    const operations = [...(detached ? fifoOperations(directory) : []), ...host, ...stage];
-    const process = await begin(context, operations, detached);
-    const state = save(root, { ...draft, pid: process.pid, startTime: startTimeOf(process.pid) ?? "" });
-    writePidFile(text(flags, "pid-file"), process.pid);
-    return { process, state, spec: bundle.spec };
+    return await execute(context, { ...options, bundle, keel });
   } catch (error) {
-    await removeContainer(context, { id, cgroup: place });
+    keel[Symbol.dispose]();
     throw error;
   }
 }
 
-async function begin(context: CliContext, operations: readonly Operation[], detached: boolean): Promise<StandAlone> {
-  const socket = text(context.flags, "console-socket");
-  using connection = socket ? await connectedSocket(socket) : undefined;
+interface Execution extends LaunchOptions {
+  readonly bundle: Bundle;
+  readonly keel: StandAlone;
+}
+
+async function execute(context: CliContext, { id, detached, bundle, keel }: Execution): Promise<Made> {
+  const { root, flags, log } = context;
+  const { path, spec, config } = bundle;
+  const plan = compile(context, bundle, { id, facts: readHostFacts(), waits: detached ? "fifo" : "byte" });
+  for (const warning of plan.warnings) log.write("warning", warning);
+  const directory = claim(root, id);
+  const rootfs = isAbsolute(spec.root.path) ? spec.root.path : join(path, spec.root.path);
+  const owner = process.env.USER ?? "root";
+  const draft = { id, bundle: path, rootfs, created: new Date().toISOString(), owner, cgroup: plan.place, config };
   try {
-    return await StandAlone.begin({
-      operations,
-      mode: { kind: detached ? "create" : "run" },
-      ...(connection && { consoleFd: connection.fd }),
+    save(root, { ...draft, pid: 0, startTime: "" });
+    await keel.execute([...(detached ? fifoOperations(directory) : []), ...plan.host, ...plan.stage]).catch((error) => {
+      throw processFailure(error);
     });
+    const state = save(root, { ...draft, pid: keel.pid, startTime: startTimeOf(keel.pid) ?? "" });
+    writePidFile(text(flags, "pid-file"), keel.pid);
+    return { process: keel, state, spec };
   } catch (error) {
-    throw processFailure(error);
+    await removeContainer(context, { id, cgroup: plan.place });
+    throw error;
   }
 }
 

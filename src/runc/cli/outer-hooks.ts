@@ -1,11 +1,12 @@
 /** Hooks that the command itself runs, outside the container: poststart and poststop. */
-import { spawnSync } from "node:child_process";
 import type { SpecHook } from "../../oci/runtime-spec.ts";
 import { HullError } from "../../platform/errors.ts";
 import { formatState, type OciState } from "../hook-state.ts";
 
 /** In order. Throws at the first that fails. */
-export function runHooks(list: readonly SpecHook[], name: string, state: OciState): void {
+export async function runHooks(list: readonly SpecHook[], name: string, state: OciState): Promise<void> {
+  if (list.length === 0) return;
+  const { spawnSync } = await import("node:child_process");
   for (const [i, { path, args, env, timeout }] of list.entries()) {
     const [argv0 = path, ...rest] = args;
     const ended = spawnSync(path, rest, {

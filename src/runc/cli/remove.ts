@@ -56,7 +56,13 @@ export async function deleteStopped(context: CliContext, state: ContainerState):
   const { hooks, annotations } = parseRuntimeSpec(state.config);
   for (const hook of hooks.poststop) {
     try {
-      runHooks([hook], "poststop", { id: state.id, status: "stopped", pid: 0, bundle: state.bundle, annotations });
+      await runHooks([hook], "poststop", {
+        id: state.id,
+        status: "stopped",
+        pid: 0,
+        bundle: state.bundle,
+        annotations,
+      });
     } catch (error) {
       context.log.write("warning", messageOf(error));
     }

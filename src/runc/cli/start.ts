@@ -41,7 +41,7 @@ export async function startCreated(context: CliContext, state: ContainerState): 
   }
   rmSync(path, { force: true });
   const { hooks, annotations } = parseRuntimeSpec(state.config);
-  runHooks(hooks.poststart, "poststart", {
+  await runHooks(hooks.poststart, "poststart", {
     id: state.id,
     status: "running",
     pid: state.pid,

@@ -26,7 +26,7 @@ async function foreground(context: CliContext, made: Made): Promise<number> {
     await container.start();
     const { id, pid, bundle } = state;
     if (spec.hooks.poststart.length > 0)
-      runHooks(spec.hooks.poststart, "poststart", {
+      await runHooks(spec.hooks.poststart, "poststart", {
         id,
         status: "running",
         pid,
