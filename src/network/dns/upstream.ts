@@ -51,11 +51,12 @@ function askUdp(query: Buffer, server: Server): Promise<Buffer> {
       resolve(answer);
     });
     // Connected: only this server's answers come in, and that nobody listens there is told at once.
-    socket.connect(server.port, server.address, () => {
+    socket.once("connect", () => {
       socket.send(query, (error) => {
         if (error) reject(error);
       });
     });
+    socket.connect(server.port, server.address);
     socket.once("close", () => clearTimeout(timer));
   }).finally(() => socket.close());
 }
