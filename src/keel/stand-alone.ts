@@ -36,7 +36,7 @@ export class StandAlone implements Disposable {
   readonly #replies: AsyncGenerator<Frame>;
   #operations: readonly Operation[] = [];
   #pid = 0;
-  #steps: readonly MeasuredStep[] = [];
+  #steps: Buffer = Buffer.alloc(0);
 
   /** Starts keel, which gets ready while the plan is being made. Dispose of it when no plan comes. */
   constructor(options: StandAloneOptions) {
@@ -67,7 +67,7 @@ export class StandAlone implements Disposable {
 
   /** Measurements of what has run so far. */
   get steps(): readonly MeasuredStep[] {
-    return this.#steps;
+    return measuredSteps(this.#operations, this.#steps, undefined);
   }
 
   /** Foreground init only: resolves after execve; throws its errno. */
@@ -90,7 +90,7 @@ export class StandAlone implements Disposable {
     if (next.done) throw new HullError("internal", `keel ended without an answer (exit code ${await this.exit})`);
     const { pid, steps } = decodeReply("", next.value.payload, this.#operations);
     this.#pid = pid;
-    this.#steps = measuredSteps(this.#operations, steps, undefined);
+    this.#steps = steps;
   }
 }
 

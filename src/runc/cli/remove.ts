@@ -1,9 +1,8 @@
 /** What is left of a container that has ended: cgroups, state. */
-import { existsSync, readdirSync, rmdirSync } from "node:fs";
+import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseRuntimeSpec } from "../../oci/runtime-spec.ts";
+import { parseRuntimeSpec, type RuntimeSpec } from "../../oci/runtime-spec.ts";
 import { during, HullError, messageOf } from "../../platform/errors.ts";
-import { killAll } from "../cgroup/control.ts";
 import { type CgroupPlace, directoriesOf } from "../cgroup/place.ts";
 import type { CliContext } from "./context.ts";
 import { runHooks } from "./outer-hooks.ts";
@@ -11,15 +10,18 @@ import { type ContainerState, forget } from "./state.ts";
 
 const DEADLINE_MS = 2000;
 
-/** A process that has just ended may hold its cgroup for a moment. */
-async function removeDirectory(path: string): Promise<void> {
+const isBusy = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EBUSY";
+
+/** A process that has just ended may hold its cgroup for a moment; one that goes on is ended. */
+async function removeDirectory(path: string, cgroup: CgroupPlace): Promise<void> {
   for (const deadline = Date.now() + DEADLINE_MS; ; ) {
     try {
       return removeTree(path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EBUSY" || Date.now() > deadline)
-        throw during(`remove cgroup ${path}`, error);
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      if (!isBusy(error) || Date.now() > deadline) throw during(`remove cgroup ${path}`, error);
+      const { killAll } = await import("../cgroup/control.ts");
+      await killAll(cgroup);
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 }
@@ -44,16 +46,18 @@ export async function removeContainer(
   context: CliContext,
   { id, cgroup }: { readonly id: string; readonly cgroup: CgroupPlace },
 ): Promise<void> {
-  const directories = directoriesOf(cgroup).filter((path) => existsSync(path));
-  if (directories.length > 0) await killAll(cgroup);
-  for (const path of directories) await removeDirectory(path);
+  for (const path of directoriesOf(cgroup)) await removeDirectory(path, cgroup);
   forget(context.root, id);
 }
 
 /** After its end: poststop hooks run, and only warn when they fail. */
-export async function deleteStopped(context: CliContext, state: ContainerState): Promise<void> {
+export async function deleteStopped(
+  context: CliContext,
+  state: ContainerState,
+  spec: Pick<RuntimeSpec, "hooks" | "annotations"> = parseRuntimeSpec(state.config),
+): Promise<void> {
   await removeContainer(context, state);
-  const { hooks, annotations } = parseRuntimeSpec(state.config);
+  const { hooks, annotations } = spec;
   for (const hook of hooks.poststop) {
     try {
       await runHooks([hook], "poststop", {

@@ -6,7 +6,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { during, HullError } from "../../platform/errors.ts";
-import { isFrozen } from "../cgroup/control.ts";
 import type { CgroupPlace } from "../cgroup/place.ts";
 import type { OciStatus } from "../hook-state.ts";
 
@@ -108,6 +107,7 @@ export async function statusOf(root: string, state: ContainerState): Promise<Oci
   if (state.pid === 0) return "creating";
   if (!isAlive(state)) return "stopped";
   if (existsSync(join(directoryOf(root, state.id), FIFO))) return "created";
+  const { isFrozen } = await import("../cgroup/control.ts");
   const hasFreezer = state.cgroup.paths.freezer !== undefined || state.cgroup.paths[""] !== undefined;
   return hasFreezer && (await isFrozen(state.cgroup)) ? "paused" : "running";
 }

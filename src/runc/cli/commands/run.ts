@@ -35,7 +35,7 @@ async function foreground(context: CliContext, made: Made): Promise<number> {
       });
     return await container.exit;
   } finally {
-    if (!isOn(context.flags, "keep")) await deleteStopped(context, state);
+    if (!isOn(context.flags, "keep")) await deleteStopped(context, state, spec);
   }
 }
 
