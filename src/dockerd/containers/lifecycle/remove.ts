@@ -5,6 +5,7 @@ import type { ContainerDeps } from "../deps.ts";
 import type { ContainerRecord } from "../record.ts";
 import { unmountSharedMemory } from "../shared-memory.ts";
 import { isActive } from "../state.ts";
+import { discardTask } from "./discard.ts";
 import { attempt } from "./exit.ts";
 import { killContainer } from "./stop.ts";
 
@@ -47,7 +48,7 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
   await container.move({ kind: "removing" });
   const { record } = container;
   try {
-    await deps.tasks.remove(record.id, false);
+    await discardTask(deps, record.id);
     await deps.tasks.stopSandbox(record.id);
     await deps.tasks.removeContainer(record.id, record.driver);
     await deps.sandboxes.forget(record);

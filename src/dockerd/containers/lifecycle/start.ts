@@ -13,6 +13,7 @@ import type { Sandbox } from "../sandboxes.ts";
 import { mountSharedMemory, unmountSharedMemory } from "../shared-memory.ts";
 import { verifyJoined } from "../spec/namespaces.ts";
 import { buildSpec, specFacts } from "../spec/spec.ts";
+import { discardTask } from "./discard.ts";
 import { startFailure } from "./start-failure.ts";
 
 export interface StartOptions {
@@ -129,7 +130,7 @@ function announce(deps: ContainerDeps, record: ContainerRecord, isConnected: boo
 async function giveUp(deps: ContainerDeps, container: Container): Promise<void> {
   const { record } = container;
   const steps: readonly (() => Promise<unknown>)[] = [
-    () => deps.tasks.remove(record.id, false),
+    () => discardTask(deps, record.id),
     () => deps.tasks.stopSandbox(record.id),
     () => deps.sandboxes.release(record),
     () => unmountVolumes(deps, record),

@@ -6,6 +6,7 @@ import type { ContainerDeps } from "../deps.ts";
 import { type Decision, reconcile } from "../reconcile.ts";
 import { isActive } from "../state.ts";
 import { observed } from "../tasks.ts";
+import { discardTask } from "./discard.ts";
 import { containerExited, type ExitActions, type ProcessEnd } from "./exit.ts";
 import { removeStopped } from "./remove.ts";
 import { startsWithEngine } from "./restart-policy.ts";
@@ -61,13 +62,15 @@ export class Supervisor implements ExitActions {
 
   /** Looks at every task there is and every record; see reconcile.ts. The first time also starts what starts with the engine. */
   async resync(): Promise<void> {
+    const before = new Map(this.deps.registry.list().map((container) => [container, container.state]));
     const tasks = await this.deps.tasks.list();
     const isFirst = this.#firstLook;
     this.#firstLook = false;
-    const work = this.deps.registry.list().map((container) =>
+    const work = [...before].map(([container, state]) =>
       container.queue.run(async () => {
-        // What was done in the queue meanwhile is newer than the list.
-        const task = container.queue.size > 1 ? await this.deps.tasks.info(container.id) : tasks.get(container.id);
+        // What changed since the list was asked for is newer than the list.
+        const isUnchanged = container.state === state;
+        const task = isUnchanged ? tasks.get(container.id) : await this.deps.tasks.info(container.id);
         await this.#agree(container, reconcile(container.state, observed(task)));
         if (isFirst) this.#startWithEngine(container);
       }),
@@ -95,9 +98,7 @@ export class Supervisor implements ExitActions {
         });
         return;
       case "discardTask":
-        await this.deps.tasks.kill(container.id, 9).catch(() => undefined); // It may have ended already.
-        await this.deps.tasks.remove(container.id, false);
-        return;
+        return discardTask(this.deps, container.id);
       case "restart":
         if (!container.restartTimer) this.scheduleRestart(container, container.restartDelayMs || 100);
         return;
