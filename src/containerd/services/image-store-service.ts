@@ -1,10 +1,10 @@
 /** hull.containerd.v1.ImageStore */
 import { realpath } from "node:fs/promises";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Descriptor } from "../../oci/image.ts";
 import { hostPlatform, type Platform, parsePlatform } from "../../oci/platform.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
-import type { ImageStore } from "../gen/hull/containerd/v1/images_pb.ts";
+import type { AddLayerRequest, ImageStore, LoadRequest } from "../gen/hull/containerd/v1/images_pb.ts";
 import { addLayer } from "../images/add-layer.ts";
 import { exportImages } from "../images/export.ts";
 import type { ResolvedImage } from "../images/image-details.ts";
@@ -27,24 +27,7 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
     get: async ({ name }, context) =>
       detailsOf(tools, namespaceOf(context), await findImage(tools, namespaceOf(context), name)),
     list: async (_, context) => ({ images: await listDetails(tools, namespaceOf(context)) }),
-    async *load({ directory, snapshotter, platform, keepReplaced }, context) {
-      const namespace = namespaceOf(context);
-      tools.stores.namespaces.ensure(namespace);
-      const progress = new Progressed<ReturnType<typeof layerStep>>();
-      const request = {
-        namespace,
-        directory: await insideRoot(dataRoot, directory),
-        snapshotter: snapshotters.get(snapshotter),
-        platform: wanted(platform),
-        keepReplaced,
-        signal: context.signal,
-        parent: callOf(context).span.context,
-        onLayer: (diffId: string, state: string) => progress.push(layerStep(diffId, state)),
-      };
-      for await (const item of progress.interleave(loadImages(tools, request))) {
-        yield "step" in item ? item : { step: { case: "loaded" as const, value: loadedName(item) } };
-      }
-    },
+    load: (request, context) => load({ tools, dataRoot }, request, context),
     async *export({ images, platform }, context) {
       const namespace = namespaceOf(context);
       const exported = new Map<string, { image: ResolvedImage; references: string[] }>();
@@ -58,23 +41,7 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
       using _ = tools.collector.hold();
       for await (const data of exportImages(tools.stores.content, namespace, [...exported.values()])) yield { data };
     },
-    addLayer: async (request, context) => {
-      const namespace = namespaceOf(context);
-      tools.stores.namespaces.ensure(namespace);
-      const { source, parent, config, name, snapshotter, keepReplaced } = request;
-      const below = parent === "" ? undefined : await findImage(tools, namespace, parent);
-      const image = await addLayer(tools, {
-        namespace,
-        source: await layerSource(dataRoot, source),
-        parent: below && (await tools.reader.resolve(namespace, below.target, hostPlatform())),
-        config,
-        name,
-        snapshotter: snapshotters.get(snapshotter),
-        keepReplaced,
-        span: callOf(context).span.context,
-      });
-      return detailsOf(tools, namespace, image);
-    },
+    addLayer: (request, context) => newImage({ tools, dataRoot }, request, context),
     async *unpack({ name, snapshotter }, context) {
       const namespace = namespaceOf(context);
       const record = await findImage(tools, namespace, name);
@@ -91,6 +58,48 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
       yield* progress.until(work);
     },
   };
+}
+
+async function* load({ tools, dataRoot }: ImageStoreServiceOptions, asked: LoadRequest, context: HandlerContext) {
+  const { directory, snapshotter, platform, keepReplaced } = asked;
+  const namespace = namespaceOf(context);
+  tools.stores.namespaces.ensure(namespace);
+  const progress = new Progressed<ReturnType<typeof layerStep>>();
+  const request = {
+    namespace,
+    directory: await insideRoot(dataRoot, directory),
+    snapshotter: tools.stores.snapshotters.get(snapshotter),
+    platform: wanted(platform),
+    keepReplaced,
+    signal: context.signal,
+    parent: callOf(context).span.context,
+    onLayer: (diffId: string, state: string) => progress.push(layerStep(diffId, state)),
+  };
+  for await (const item of progress.interleave(loadImages(tools, request))) {
+    yield "step" in item ? item : { step: { case: "loaded" as const, value: loadedName(item) } };
+  }
+}
+
+async function newImage(
+  { tools, dataRoot }: ImageStoreServiceOptions,
+  request: AddLayerRequest,
+  context: HandlerContext,
+) {
+  const namespace = namespaceOf(context);
+  tools.stores.namespaces.ensure(namespace);
+  const { source, parent, config, name, snapshotter, keepReplaced } = request;
+  const below = parent === "" ? undefined : await findImage(tools, namespace, parent);
+  const image = await addLayer(tools, {
+    namespace,
+    source: await layerSource(dataRoot, source),
+    parent: below && (await tools.reader.resolve(namespace, below.target, hostPlatform())),
+    config,
+    name,
+    snapshotter: tools.stores.snapshotters.get(snapshotter),
+    keepReplaced,
+    span: callOf(context).span.context,
+  });
+  return detailsOf(tools, namespace, image);
 }
 
 const wanted = (platform: string): Platform => (platform === "" ? hostPlatform() : parsePlatform(platform));

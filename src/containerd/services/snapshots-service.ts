@@ -11,71 +11,95 @@ import { checkMask, maskedLabels, toTimestamp, toWireMount } from "./convert.ts"
 
 const PER_MESSAGE = 100;
 
-export function snapshotsService(stores: Stores, events: EventBroker): ServiceImpl<typeof Snapshots> {
-  const { snapshotters } = stores;
-  const hold = (context: HandlerContext, snapshotter: string, name: string): void => {
-    const { lease } = callOf(context);
-    if (lease !== undefined)
-      stores.leases.add(namespaceOf(context), lease, { type: `snapshots/${snapshotter}`, id: name });
-  };
-  const create = async (kind: "prepare" | "view", request: Creation, context: HandlerContext) => {
-    const { snapshotter, key, parent, labels } = request;
-    const namespace = namespaceOf(context);
-    stores.namespaces.ensure(namespace);
-    hold(context, snapshotter, key);
-    const mounts = await snapshotters
-      .get(snapshotter)
-      [kind](namespace, { key, parent, labels }, { parent: callOf(context).span.context });
-    events.publish(namespace, "/snapshot/prepare", { key, parent, snapshotter });
-    return { mounts: mounts.map(toWireMount) };
-  };
-  return {
-    prepare: (request, context) => create("prepare", request, context),
-    view: (request, context) => create("view", request, context),
-    mounts: ({ snapshotter, key }, context) => ({
-      mounts: snapshotters.get(snapshotter).mounts(namespaceOf(context), key).map(toWireMount),
-    }),
-    commit: async ({ snapshotter, name, key, labels, parent }, context) => {
-      const namespace = namespaceOf(context);
-      hold(context, snapshotter, name);
-      await snapshotters.get(snapshotter).commit(namespace, { name, key, labels, parent });
-      events.publish(namespace, "/snapshot/commit", { key, name, snapshotter });
-      return {};
-    },
-    remove: async ({ snapshotter, key }, context) => {
-      const namespace = namespaceOf(context);
-      await snapshotters.get(snapshotter).remove(namespace, key, { parent: callOf(context).span.context });
-      events.publish(namespace, "/snapshot/remove", { key, snapshotter });
-      return {};
-    },
-    stat: ({ snapshotter, key }, context) => ({
-      info: toWire(snapshotters.get(snapshotter).stat(namespaceOf(context), key)),
-    }),
-    update: ({ snapshotter, info, updateMask }, context) => {
-      if (info === undefined) throw new HullError("invalid-argument", "info is missing");
-      const store = snapshotters.get(snapshotter);
-      checkMask(updateMask?.paths, ["labels"], `snapshot "${info.name}"`);
-      const before = store.stat(namespaceOf(context), info.name);
-      const labels = maskedLabels(before.labels, info.labels, updateMask?.paths);
-      return { info: toWire(store.label(namespaceOf(context), info.name, labels)) };
-    },
-    async *list({ snapshotter, filters }, context) {
-      const matches = parseFilters(filters);
-      const found = snapshotters
-        .get(snapshotter)
-        .list(namespaceOf(context))
-        .filter((info) => matches(fieldsOfSnapshot(info)));
-      for (let at = 0; at < found.length; at += PER_MESSAGE)
-        yield { info: found.slice(at, at + PER_MESSAGE).map(toWire) };
-    },
-    usage: async ({ snapshotter, key }, context) => {
-      const { bytes, inodes } = await snapshotters.get(snapshotter).usage(namespaceOf(context), key);
-      return { size: BigInt(bytes), inodes: BigInt(inodes) };
-    },
-    // Removed trees are deleted by themselves.
-    cleanup: () => ({}),
-  };
+interface Parts {
+  readonly stores: Stores;
+  readonly events: EventBroker;
 }
+
+export const snapshotsService = (stores: Stores, events: EventBroker): ServiceImpl<typeof Snapshots> => ({
+  ...changing({ stores, events }),
+  ...reading(stores),
+});
+
+function hold(
+  { stores }: Parts,
+  context: HandlerContext,
+  { snapshotter, name }: { readonly snapshotter: string; readonly name: string },
+): void {
+  const { lease } = callOf(context);
+  if (lease !== undefined)
+    stores.leases.add(namespaceOf(context), lease, { type: `snapshots/${snapshotter}`, id: name });
+}
+
+async function create(
+  parts: Parts,
+  kind: "prepare" | "view",
+  { request, context }: { readonly request: Creation; readonly context: HandlerContext },
+) {
+  const { snapshotter, key, parent, labels } = request;
+  const { stores, events } = parts;
+  const namespace = namespaceOf(context);
+  stores.namespaces.ensure(namespace);
+  hold(parts, context, { snapshotter, name: key });
+  const options = { parent: callOf(context).span.context };
+  const mounts = await stores.snapshotters.get(snapshotter)[kind](namespace, { key, parent, labels }, options);
+  events.publish(namespace, "/snapshot/prepare", { key, parent, snapshotter });
+  return { mounts: mounts.map(toWireMount) };
+}
+
+const changing = (
+  parts: Parts,
+): Pick<ServiceImpl<typeof Snapshots>, "prepare" | "view" | "commit" | "remove" | "cleanup"> => ({
+  prepare: (request, context) => create(parts, "prepare", { request, context }),
+  view: (request, context) => create(parts, "view", { request, context }),
+  commit: async ({ snapshotter, name, key, labels, parent }, context) => {
+    const namespace = namespaceOf(context);
+    hold(parts, context, { snapshotter, name });
+    await parts.stores.snapshotters.get(snapshotter).commit(namespace, { name, key, labels, parent });
+    parts.events.publish(namespace, "/snapshot/commit", { key, name, snapshotter });
+    return {};
+  },
+  remove: async ({ snapshotter, key }, context) => {
+    const namespace = namespaceOf(context);
+    await parts.stores.snapshotters.get(snapshotter).remove(namespace, key, { parent: callOf(context).span.context });
+    parts.events.publish(namespace, "/snapshot/remove", { key, snapshotter });
+    return {};
+  },
+  // Removed trees are deleted by themselves.
+  cleanup: () => ({}),
+});
+
+const reading = ({
+  snapshotters,
+}: Stores): Pick<ServiceImpl<typeof Snapshots>, "mounts" | "stat" | "update" | "list" | "usage"> => ({
+  mounts: ({ snapshotter, key }, context) => ({
+    mounts: snapshotters.get(snapshotter).mounts(namespaceOf(context), key).map(toWireMount),
+  }),
+  stat: ({ snapshotter, key }, context) => ({
+    info: toWire(snapshotters.get(snapshotter).stat(namespaceOf(context), key)),
+  }),
+  update: ({ snapshotter, info, updateMask }, context) => {
+    if (info === undefined) throw new HullError("invalid-argument", "info is missing");
+    const store = snapshotters.get(snapshotter);
+    checkMask(updateMask?.paths, ["labels"], `snapshot "${info.name}"`);
+    const before = store.stat(namespaceOf(context), info.name);
+    const labels = maskedLabels(before.labels, info.labels, updateMask?.paths);
+    return { info: toWire(store.label(namespaceOf(context), info.name, labels)) };
+  },
+  async *list({ snapshotter, filters }, context) {
+    const matches = parseFilters(filters);
+    const found = snapshotters
+      .get(snapshotter)
+      .list(namespaceOf(context))
+      .filter((info) => matches(fieldsOfSnapshot(info)));
+    for (let at = 0; at < found.length; at += PER_MESSAGE)
+      yield { info: found.slice(at, at + PER_MESSAGE).map(toWire) };
+  },
+  usage: async ({ snapshotter, key }, context) => {
+    const { bytes, inodes } = await snapshotters.get(snapshotter).usage(namespaceOf(context), key);
+    return { size: BigInt(bytes), inodes: BigInt(inodes) };
+  },
+});
 
 interface Creation {
   readonly snapshotter: string;

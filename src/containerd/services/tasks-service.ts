@@ -19,83 +19,104 @@ import { toTimestamp } from "../timestamp.ts";
 import { callOf, namespaceOf } from "./call.ts";
 import { taskMetrics } from "./metrics.ts";
 
-export function tasksService(host: TaskHost): ServiceImpl<typeof Tasks> {
-  const { tasks } = host;
-  return {
-    create: async (request, context) => {
-      const { span } = callOf(context);
-      span.set({ container: request.containerId });
-      const task = await createTask(host, { ...fromWire(request), namespace: namespaceOf(context), span });
-      return { containerId: task.id, pid: task.init.state.pid };
-    },
-    start: async ({ containerId, execId }, context) => {
-      callOf(context).span.set({ container: containerId });
-      return { pid: await startProcess(host, tasks.get(namespaceOf(context), containerId), execId) };
-    },
-    delete: async ({ containerId }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      return { id: task.id, ...exitOf(await deleteTask(host, task, { keepSandbox: false })) };
-    },
-    deleteProcess: async ({ containerId, execId }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      if (execId === "") throw new HullError("invalid-argument", "exec_id must be set");
-      return { id: execId, ...exitOf(await deleteExec(host, task, execId)) };
-    },
-    get: ({ containerId, execId }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      return { process: toWire(task, task.process(execId)) };
-    },
-    list: (_, context) => ({ tasks: tasks.list(namespaceOf(context)).map((task) => toWire(task, task.init)) }),
-    kill: async ({ containerId, execId, signal, all }, context) => {
-      await killProcess(host, tasks.get(namespaceOf(context), containerId), { execId, signal, all });
-      return {};
-    },
-    exec: async (request, context) => {
-      const { containerId, execId, stdin, stdout, stderr, spec } = request;
-      const { span } = callOf(context);
-      span.set({ container: containerId });
-      const process = spec?.value ?? new Uint8Array();
-      const task = tasks.get(namespaceOf(context), containerId);
-      await execTask(host, task, { execId, process, stdio: { stdin, stdout, stderr }, startNow: false, span });
-      return {};
-    },
-    resizePty: async ({ containerId, execId, width, height }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      await task.shim().call((shim, options) => shim.resize({ execId, rows: height, columns: width }, options));
-      return {};
-    },
-    closeIO: async ({ containerId, execId, stdin }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      if (stdin) await task.shim().call((shim, options) => shim.closeStdin(execId, options));
-      return {};
-    },
-    pause: async ({ containerId }, context) => {
-      await pauseTask(host, tasks.get(namespaceOf(context), containerId));
-      return {};
-    },
-    resume: async ({ containerId }, context) => {
-      await resumeTask(host, tasks.get(namespaceOf(context), containerId));
-      return {};
-    },
-    listPids: async ({ containerId }, context) => ({
-      processes: await listPids(host, tasks.get(namespaceOf(context), containerId)),
-    }),
-    checkpoint: () => {
-      throw new HullError("unimplemented", "checkpoints are not supported");
-    },
-    update: async ({ containerId, resources }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      if (resources) await updateTask(host, task, resources.value);
-      return {};
-    },
-    metrics: async ({ filters }, context) => ({ metrics: await taskMetrics(host, namespaceOf(context), filters) }),
-    wait: async ({ containerId, execId }, context) => {
-      const task = tasks.get(namespaceOf(context), containerId);
-      const { exitStatus, exitedAt } = exitOf(await task.wait(execId, context.signal));
-      return { exitStatus, exitedAt };
-    },
-  };
-}
+export const tasksService = (host: TaskHost): ServiceImpl<typeof Tasks> => ({
+  ...lifecycle(host),
+  ...processes(host),
+  ...resources(host),
+});
+
+/** From create to delete of the task itself. */
+const lifecycle = (
+  host: TaskHost,
+): Pick<ServiceImpl<typeof Tasks>, "create" | "start" | "delete" | "kill" | "wait"> => ({
+  create: async (request, context) => {
+    const { span } = callOf(context);
+    span.set({ container: request.containerId });
+    const task = await createTask(host, { ...fromWire(request), namespace: namespaceOf(context), span });
+    return { containerId: task.id, pid: task.init.state.pid };
+  },
+  start: async ({ containerId, execId }, context) => {
+    callOf(context).span.set({ container: containerId });
+    return { pid: await startProcess(host, host.tasks.get(namespaceOf(context), containerId), execId) };
+  },
+  delete: async ({ containerId }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    return { id: task.id, ...exitOf(await deleteTask(host, task, { keepSandbox: false })) };
+  },
+  kill: async ({ containerId, execId, signal, all }, context) => {
+    await killProcess(host, host.tasks.get(namespaceOf(context), containerId), { execId, signal, all });
+    return {};
+  },
+  wait: async ({ containerId, execId }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    const { exitStatus, exitedAt } = exitOf(await task.wait(execId, context.signal));
+    return { exitStatus, exitedAt };
+  },
+});
+
+/** Init and execs, and their standard streams. */
+const processes = (
+  host: TaskHost,
+): Pick<
+  ServiceImpl<typeof Tasks>,
+  "exec" | "deleteProcess" | "resizePty" | "closeIO" | "get" | "list" | "listPids"
+> => ({
+  exec: async (request, context) => {
+    const { containerId, execId, stdin, stdout, stderr, spec } = request;
+    const { span } = callOf(context);
+    span.set({ container: containerId });
+    const process = spec?.value ?? new Uint8Array();
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    await execTask(host, task, { execId, process, stdio: { stdin, stdout, stderr }, startNow: false, span });
+    return {};
+  },
+  deleteProcess: async ({ containerId, execId }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    if (execId === "") throw new HullError("invalid-argument", "exec_id must be set");
+    return { id: execId, ...exitOf(await deleteExec(host, task, execId)) };
+  },
+  resizePty: async ({ containerId, execId, width, height }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    await task.shim().call((shim, options) => shim.resize({ execId, rows: height, columns: width }, options));
+    return {};
+  },
+  closeIO: async ({ containerId, execId, stdin }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    if (stdin) await task.shim().call((shim, options) => shim.closeStdin(execId, options));
+    return {};
+  },
+  get: ({ containerId, execId }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    return { process: toWire(task, task.process(execId)) };
+  },
+  list: (_, context) => ({ tasks: host.tasks.list(namespaceOf(context)).map((task) => toWire(task, task.init)) }),
+  listPids: async ({ containerId }, context) => ({
+    processes: await listPids(host, host.tasks.get(namespaceOf(context), containerId)),
+  }),
+});
+
+/** Freezing, limits, figures. */
+const resources = (
+  host: TaskHost,
+): Pick<ServiceImpl<typeof Tasks>, "pause" | "resume" | "update" | "metrics" | "checkpoint"> => ({
+  pause: async ({ containerId }, context) => {
+    await pauseTask(host, host.tasks.get(namespaceOf(context), containerId));
+    return {};
+  },
+  resume: async ({ containerId }, context) => {
+    await resumeTask(host, host.tasks.get(namespaceOf(context), containerId));
+    return {};
+  },
+  update: async ({ containerId, resources }, context) => {
+    const task = host.tasks.get(namespaceOf(context), containerId);
+    if (resources) await updateTask(host, task, resources.value);
+    return {};
+  },
+  metrics: async ({ filters }, context) => ({ metrics: await taskMetrics(host, namespaceOf(context), filters) }),
+  checkpoint: () => {
+    throw new HullError("unimplemented", "checkpoints are not supported");
+  },
+});
 
 const exitOf = ({ pid, exit }: Stopped) => ({ pid, exitStatus: exit.exitStatus, exitedAt: toTimestamp(exit.exitedAt) });
 
