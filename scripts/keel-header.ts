@@ -1,8 +1,8 @@
-/** Writes native/keel/operations.h from src/keel/operations.ts; with --check it only compares (exit code 1 when they differ). */
+/** Writes native/keel/core/operations.h from src/keel/operations.ts; with --check it only compares (exit code 1 when they differ). */
 import { readFileSync, writeFileSync } from "node:fs";
 import { operations, tolerable } from "../src/keel/operations.ts";
 
-const path = new URL("../native/keel/operations.h", import.meta.url).pathname;
+const path = new URL("../native/keel/core/operations.h", import.meta.url).pathname;
 
 const constant = (name: string): string => `OP_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 const lowerCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -32,7 +32,7 @@ function header(): string {
 
 if (process.argv.includes("--check")) {
   if (readFileSync(path, "utf8") !== header()) {
-    console.error("native/keel/operations.h is older than src/keel/operations.ts: run scripts/keel-header.ts");
+    console.error("native/keel/core/operations.h is older than src/keel/operations.ts: run scripts/keel-header.ts");
     process.exitCode = 1;
   }
 } else {

@@ -1,6 +1,6 @@
 /**
  * The operations that keel executes: the one definition of their codes and fields. `scripts/keel-header.ts`
- * writes `native/keel/operations.h` from this table and a test compares the two.
+ * writes `native/keel/core/operations.h` from this table and a test compares the two.
  *
  * An operation is a record: integers (u64), then blobs (bytes; strings end in NUL on the wire). "slot" integers name
  * entries of the plan's descriptor table (0..63); NO_SLOT (0xffffffff) means none.

@@ -58,7 +58,7 @@ test("a negative integer is written as its 64 bit two's complement", () => {
 });
 
 test("keel's header has the codes, counts and errnos of the table", () => {
-  const header = readFileSync(fileURLToPath(new URL("../../native/keel/operations.h", import.meta.url)), "utf8");
+  const header = readFileSync(fileURLToPath(new URL("../../native/keel/core/operations.h", import.meta.url)), "utf8");
   const declared = new Map(
     [...header.matchAll(/OP_([A-Z0-9_]+) = (\d+),/g)].map(([, name, code]) => [name, Number(code)]),
   );

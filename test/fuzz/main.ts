@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { member, paxRecords, tarOf } from "../../src/keel/tar-harness.ts";
@@ -31,13 +31,15 @@ const sanitized = join(root, "dist/san/keel");
 
 /** The fuzzer's own program: keel's chapters without its main. */
 function build(program: string): void {
-  const parts = readdirSync(join(root, "native/keel"))
-    .filter((name) => name.endsWith(".c") && name !== "main.c")
-    .map((name) => join(objects, name.replace(/c$/, "o")));
+  const chapters = readdirSync(join(root, "native/keel"));
+  const parts = readdirSync(join(root, "native/keel"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".c") && !name.endsWith("/main.c"))
+    .map((name) => join(objects, basename(name).replace(/c$/, "o")));
   const flags = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer"];
   const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];
   const source = join(root, "test/fuzz/fuzz-tar.c");
-  execFileSync("gcc", [...flags, ...sanitizers, source, ...parts, "-lz", "-lzstd", "-o", program], {
+  const includes = chapters.map((chapter) => `-I${join(root, "native/keel", chapter)}`);
+  execFileSync("gcc", [...flags, ...includes, ...sanitizers, source, ...parts, "-lz", "-lzstd", "-o", program], {
     stdio: "inherit",
   });
 }
