@@ -79,6 +79,7 @@ function stageOperations(request: ContainerRequest, { place, namespaces, warning
     linux: spec.linux,
     warnings,
     bindConsole: true,
+    makesDirectory: true,
     preservedFds: request.preservedFds ?? 0,
   };
   const { prepare, run } = processSteps(spec.process!, context);

@@ -30,6 +30,7 @@ export function compileExec({ facts, spec, process, place, wait, preservedFds }:
     linux: spec.linux,
     warnings,
     bindConsole: false,
+    makesDirectory: false,
     preservedFds: preservedFds ?? 0,
   };
   const { prepare, run } = processSteps(process, context);

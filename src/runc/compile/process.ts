@@ -15,6 +15,8 @@ export interface ProcessContext {
   readonly warnings: string[];
   /** Pty on /dev/console as well: init only. */
   readonly bindConsole: boolean;
+  /** A missing working directory is made: init only. */
+  readonly makesDirectory: boolean;
   /** Descriptors above 2 that the program keeps. */
   readonly preservedFds: number;
 }
@@ -191,7 +193,7 @@ export function processSteps(process: SpecProcess, context: ProcessContext): Pro
       ...scheduling(process, context),
       ...label(process, context),
       operation("closeRange", { first: 3 + context.preservedFds }, { cause: "no descriptor of ours" }),
-      operation("cwd", { create: 1, path: process.cwd }, { cause: `${at}/cwd` }),
+      operation("cwd", { create: context.makesDirectory ? 1 : 0, path: process.cwd }, { cause: `${at}/cwd` }),
       ...rlimits(process, context),
       ...privileges,
       ...(noNewPrivileges ? [] : filter),
