@@ -144,6 +144,8 @@ static int take_signals(void) {
 
 static int abandon(struct stage *stage) {
   if (stage->pidfd >= 0) syscall(SYS_pidfd_send_signal, stage->pidfd, SIGKILL, NULL, 0);
+  /* Unreaped it would keep its pid namespace, and so the container's init, from ending. */
+  while (stage->pid > 0 && waitpid(stage->pid, NULL, __WALL) < 0 && errno == EINTR) {}
   return FAILURE;
 }
 
