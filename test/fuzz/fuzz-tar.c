@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "../../native/keel/apply.h"
-#include "../../native/keel/tree.h"
+#include "../../native/keel/layers/apply.h"
+#include "../../native/keel/layers/tree.h"
 
 enum { MOST_SEEDS = 64, MOST_BYTES = 256 * 1024, BATCH = 100, BLOCK = 512 };
 
