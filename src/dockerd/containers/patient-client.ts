@@ -1,21 +1,42 @@
-/** hull-containerd is away for about 100 ms when it was killed: a call that never reached it is made again. */
+/**
+ * hull-containerd is away for about 100 ms when it was killed. A call that never reached it is made again; one that was cut off on its way
+ * only when doing it twice is the same as doing it once.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { HullError } from "../../platform/errors.ts";
 
 const AWAY_MS = 3000;
 const RETRY_MS = 20;
 
-/** Nobody listened: nothing has happened on the other side. */
-const unheard = (error: unknown): boolean =>
-  error instanceof HullError && error.code === "unavailable" && /\b(ECONNREFUSED|ENOENT)\b/.test(error.message);
+/** Reads, and what has the same end however often it is done. */
+const repeatable: ReadonlySet<string> = new Set([
+  "changes",
+  "delete",
+  "deleteProcess",
+  "info",
+  "list",
+  "listPids",
+  "mount",
+  "paths",
+  "remove",
+  "stats",
+  "stopSandbox",
+  "unmount",
+  "update",
+  "usage",
+]);
 
-async function reached(work: () => Promise<unknown>): Promise<unknown> {
+/** Nobody listened: nothing has happened on the other side. */
+const unheard = (error: HullError): boolean => /\b(ECONNREFUSED|ENOENT)\b/.test(error.message);
+
+async function reached(name: string, work: () => Promise<unknown>): Promise<unknown> {
   const giveUpAt = Date.now() + AWAY_MS;
   for (;;) {
     try {
       return await work();
     } catch (error) {
-      if (!unheard(error) || Date.now() >= giveUpAt) throw error;
+      const isAway = error instanceof HullError && error.code === "unavailable";
+      if (!isAway || !(unheard(error) || repeatable.has(name)) || Date.now() >= giveUpAt) throw error;
       await sleep(RETRY_MS);
     }
   }
@@ -31,7 +52,8 @@ function patientService(service: unknown): unknown {
   return new Proxy(service, {
     get(calls, name) {
       const method: unknown = Reflect.get(calls, name);
-      return typeof method === "function" ? (...args: unknown[]) => reached(() => method.apply(calls, args)) : method;
+      if (typeof method !== "function") return method;
+      return (...args: unknown[]) => reached(String(name), () => method.apply(calls, args));
     },
   });
 }

@@ -6,6 +6,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
+import { HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import { formatEpochNs } from "../time.ts";
 import { patient } from "./patient-client.ts";
@@ -176,9 +177,21 @@ export class Tasks {
     );
   }
 
-  /** Creates an exec that waits for its start. Returns its process id. */
-  async exec(exec: NewExec, parent?: SpanContext): Promise<number> {
-    const { pid } = await this.client.taskExtras.exec(
+  /** Creates an exec that waits for its start. */
+  async exec(exec: NewExec, parent?: SpanContext): Promise<void> {
+    try {
+      await this.#exec(exec, parent);
+    } catch (error) {
+      if (!(error instanceof HullError && error.code === "unavailable")) throw error;
+      // Cut off on its way: it may have been made. Its id is its own, so that the second time tells.
+      await this.#exec(exec, parent).catch((again: unknown) => {
+        if (!(again instanceof HullError && again.code === "already-exists")) throw again;
+      });
+    }
+  }
+
+  async #exec(exec: NewExec, parent: SpanContext | undefined): Promise<void> {
+    await this.client.taskExtras.exec(
       {
         containerId: exec.container,
         execId: exec.execId,
@@ -194,7 +207,6 @@ export class Tasks {
       },
       call({ parent, timeoutMs: START_MS }),
     );
-    return pid;
   }
 
   async startExec(container: string, execId: string, parent?: SpanContext): Promise<number> {

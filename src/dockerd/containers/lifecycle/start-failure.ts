@@ -42,9 +42,18 @@ function wrapped(text: string): string {
 
 const MARK = "unable to start container process: ";
 
+const errnoTexts: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "not a directory",
+  EPERM: "operation not permitted",
+};
+
 /** `exec: "x": executable file not found in $PATH`, without the operation that found it out. */
 export function processReason(text: string): string {
   const start = text.indexOf(MARK);
   const reason = start >= 0 ? text.slice(start + MARK.length) : text.slice(Math.max(0, text.indexOf('exec: "')));
-  return reason.replace(/: unknown$/, "").replace(/: \w+ [^:]*: E[A-Z0-9]+ \(.*$/, "");
+  const [, said = reason, errno = ""] = /^(.*?): \w+ [^:]*: (E[A-Z0-9]+) \(.*$/s.exec(reason) ?? [];
+  const plain = said.replace(/^exec [0-9a-f]{64}: /, "").replace(/: unknown$/, "");
+  return plain.endsWith(" failed") && errnoTexts[errno] !== undefined ? `${plain}: ${errnoTexts[errno]}` : plain;
 }
