@@ -67,6 +67,8 @@ export interface EngineOptions {
   /** More options of hulld. */
   readonly args?: readonly string[];
   readonly withoutImage?: boolean;
+  /** A command that executes hulld, which is appended with its arguments: `unshare -m sh -c '... exec "$@"' sh`. */
+  readonly wrap?: readonly string[];
 }
 
 export class TestEngine implements AsyncDisposable {
@@ -113,19 +115,9 @@ export class TestEngine implements AsyncDisposable {
   async startDaemon(): Promise<void> {
     const log = this.path("hulld.stderr");
     const fd = openSync(log, "a");
-    this.#daemon = spawn(
-      binary("hulld"),
-      [
-        "--data-root",
-        this.dataRoot,
-        "--exec-root",
-        this.execRoot,
-        "--host",
-        `unix://${this.socket}`,
-        ...(this.options.args ?? []),
-      ],
-      { stdio: ["ignore", fd, fd], detached: true },
-    );
+    const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot, "--host", `unix://${this.socket}`];
+    const [program, ...args] = [...(this.options.wrap ?? []), binary("hulld"), ...roots, ...(this.options.args ?? [])];
+    this.#daemon = spawn(program!, args, { stdio: ["ignore", fd, fd], detached: true });
     closeSync(fd);
     const daemon = this.#daemon;
     await until(
