@@ -2,8 +2,9 @@ import { HullError } from "../../platform/errors.ts";
 import type { Command } from "../command.ts";
 import type { ContainerDetails } from "../container-details.ts";
 import { attachStreams } from "../streams/attached.ts";
+import { followResize } from "../streams/resize.ts";
 import { forwardSignals } from "../streams/signals.ts";
-import { followSize, stdinIsTerminal } from "../streams/terminal.ts";
+import { stdinIsTerminal } from "../streams/terminal.ts";
 
 export const command: Command = {
   usage: "[OPTIONS] CONTAINER",
@@ -35,13 +36,7 @@ export const command: Command = {
     const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
     if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
     if (terminal) {
-      cleanup.use(
-        followSize(({ rows, columns }) => {
-          session
-            .call({ method: "POST", path: `/containers/${id}/resize`, query: { h: rows, w: columns } })
-            .catch(() => undefined);
-        }),
-      );
+      cleanup.use(followResize(session, `/containers/${id}`));
     }
     await attached.done;
     return exitCode(waiting, () => session.json<ContainerDetails>({ path: `/containers/${id}/json` }));

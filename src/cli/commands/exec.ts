@@ -3,7 +3,8 @@ import { parseEnvironment } from "../container-options/environment.ts";
 import { ExitError } from "../exit-error.ts";
 import type { Session } from "../session.ts";
 import { attachStreams } from "../streams/attached.ts";
-import { followSize, stdinIsTerminal, terminalSize } from "../streams/terminal.ts";
+import { followResize } from "../streams/resize.ts";
+import { stdinIsTerminal, terminalSize } from "../streams/terminal.ts";
 
 export const command: Command = {
   usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
@@ -78,13 +79,7 @@ async function attachedExec(session: Session, id: string, { start, stdin, termin
   using cleanup = new DisposableStack();
   const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
   if (terminal) {
-    cleanup.use(
-      followSize(({ rows, columns }) => {
-        session
-          .call({ method: "POST", path: `/exec/${id}/resize`, query: { h: rows, w: columns } })
-          .catch(() => undefined);
-      }),
-    );
+    cleanup.use(followResize(session, `/exec/${id}`));
   }
   await attached.done;
   const result = await session.json<{ ExitCode: number | null }>({ path: `/exec/${id}/json` });

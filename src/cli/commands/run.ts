@@ -8,8 +8,9 @@ import { ExitError } from "../exit-error.ts";
 import type { Session } from "../session.ts";
 import { type Attached, attachStreams } from "../streams/attached.ts";
 import { printLine } from "../streams/output.ts";
+import { followResize } from "../streams/resize.ts";
 import { forwardSignals } from "../streams/signals.ts";
-import { followSize, stdinIsTerminal } from "../streams/terminal.ts";
+import { stdinIsTerminal } from "../streams/terminal.ts";
 
 export const command: Command = {
   usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
@@ -71,8 +72,7 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
     await printLine(id);
     return 0;
   }
-  if (terminal && streams.stdout)
-    cleanup.use(followSize(({ rows, columns }) => resize(session, id, { rows, columns })));
+  if (terminal && streams.stdout) cleanup.use(followResize(session, `/containers/${id}`));
   const startMs = nowMs();
   await attached?.done;
   const exit = (await waiting.json()) as { StatusCode: number; Error?: { Message: string } };
@@ -92,12 +92,4 @@ async function startOrRemove(session: Session, id: string, autoRemove: boolean):
         .catch(() => undefined);
     throw error;
   }
-}
-
-/** A size that comes before the process runs, or after it has ended, is of no interest. */
-function resize(session: Session, id: string, size: { rows: number; columns: number }): void {
-  if (size.rows === 0 && size.columns === 0) return;
-  session
-    .call({ method: "POST", path: `/containers/${id}/resize`, query: { h: size.rows, w: size.columns } })
-    .catch(() => undefined);
 }

@@ -3,8 +3,8 @@ import { ANY_NUMBER, type Command, type Invocation } from "../command.ts";
 import type { ContainerDetails } from "../container-details.ts";
 import { forEachOperand } from "../each.ts";
 import { attachStreams } from "../streams/attached.ts";
+import { followResize } from "../streams/resize.ts";
 import { forwardSignals } from "../streams/signals.ts";
-import { followSize } from "../streams/terminal.ts";
 
 export const command: Command = {
   usage: "[OPTIONS] CONTAINER [CONTAINER...]",
@@ -43,13 +43,7 @@ async function startAttached({ flags, operands, session }: Invocation): Promise<
   const waiting = await session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } });
   await session.call({ method: "POST", path: `/containers/${id}/start` });
   if (terminal) {
-    cleanup.use(
-      followSize(({ rows, columns }) => {
-        session
-          .call({ method: "POST", path: `/containers/${id}/resize`, query: { h: rows, w: columns } })
-          .catch(() => undefined);
-      }),
-    );
+    cleanup.use(followResize(session, `/containers/${id}`));
   }
   await attached.done;
   return ((await waiting.json()) as { StatusCode: number }).StatusCode;
