@@ -1,5 +1,5 @@
 /** Runs cgroup writes of a plan without keel: each is one small file. */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Operation } from "../../keel/plan.ts";
 import { during, HullError } from "../../platform/errors.ts";
 
@@ -9,7 +9,7 @@ export function writeAll(operations: readonly Operation[]): void {
     if (name !== "writeFile") throw new HullError("internal", `${name} is no write of a cgroup file`);
     const [path, data] = record.blobs!;
     try {
-      const fd = openSync(path as string, "w");
+      const fd = openSync(path as string, constants.O_WRONLY);
       try {
         writeSync(fd, data as string);
       } finally {

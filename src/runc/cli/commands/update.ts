@@ -64,7 +64,8 @@ export const command: CliCommand = {
     const json = file ? readFileSync(file === "-" ? 0 : file, "utf8") : JSON.stringify(fromFlags(flags));
     const warnings: string[] = [];
     const request = { facts: readHostFacts(), place: state.cgroup, warnings, document: "resources" };
-    writeAll(updateResources(request, parseResources(json)));
+    // As with runc, devices are not a matter of updates.
+    writeAll(updateResources(request, { ...parseResources(json), devices: [] }));
     for (const warning of warnings) log.write("warning", warning);
     return 0;
   },
