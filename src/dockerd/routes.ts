@@ -37,9 +37,11 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
   return [
     ...systemRoutes({ version: () => versionAnswer(host), info: () => info(parts) }),
     ...eventRoutes(events),
-    ...imageRoutes({ images, archives, graphDriver: (image) => graphDriver(parts, image) }),
-    ...volumeRoutes({ volumes, events }),
-    ...networkRoutes({ networks, containers }),
+    ...afterRemovals(parts, [
+      ...imageRoutes({ images, archives, graphDriver: (image) => graphDriver(parts, image) }),
+      ...volumeRoutes({ volumes, events }),
+      ...networkRoutes({ networks, containers }),
+    ]),
     ...diskUsageRoutes({ images, volumes, containers }),
     ...distributionRoutes,
     ...buildRoutes,
@@ -48,6 +50,19 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
     ...statusRoutes({ daemons: () => [self, ...supervisor.daemons()], degraded: () => supervisor.degraded() }),
     ...engine.containers.routes(),
   ];
+}
+
+/** What removes waits until containers that were just removed have let go of it. */
+function afterRemovals({ engine }: RouteParts, routes: readonly Route[]): Route[] {
+  const removes = ({ method, path }: Route): boolean => method === "DELETE" || path.endsWith("/prune");
+  return routes.map((route) => {
+    if (!removes(route)) return route;
+    const handler: Route["handler"] = async (request, response) => {
+      await engine.containers.settled();
+      await route.handler(request, response);
+    };
+    return { ...route, handler };
+  });
 }
 
 function info({ engine, supervisor, host }: RouteParts): object {

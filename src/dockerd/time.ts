@@ -8,9 +8,15 @@ export function formatEpochNs(ns: bigint): string {
   return fraction === "" ? `${whole}Z` : `${whole}.${fraction}Z`;
 }
 
+/** What performance.now() counts from, in epoch milliseconds: corrected when the machine's clock was set or the machine slept. */
+let originMs = Date.now() - performance.now();
+const MOST_DRIFT_MS = 20;
+
 /** Nanoseconds since the epoch now; microsecond resolution. */
 export function epochNsNow(): bigint {
-  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+  const drift = Date.now() - (originMs + performance.now());
+  if (Math.abs(drift) > MOST_DRIFT_MS) originMs += drift;
+  return BigInt(Math.round((originMs + performance.now()) * 1000)) * 1000n;
 }
 
 export const timeNow = (): string => formatEpochNs(epochNsNow());

@@ -35,6 +35,8 @@ export interface ContainerService {
   counts(): ContainerCounts;
   /** The rows of `GET /containers/json?all=1&size=1`, for system df. Walks disks. */
   usage(signal: AbortSignal): Promise<readonly object[]>;
+  /** When the clean-up after removals that were answered is over: networks, volumes and images are free again. */
+  settled(): Promise<void>;
   connectNetwork(change: NetworkChange): Promise<void>;
   disconnectNetwork(change: NetworkChange): Promise<void>;
   /** /containers/* and /exec/* */

@@ -39,6 +39,8 @@ export class Container {
   lastSpec = "";
   /** Clients attached before the start. */
   readonly streams: PendingStreams = new PendingStreams();
+  readonly #gone = Promise.withResolvers<void>();
+  #isGone = false;
   #record: ContainerRecord;
   #waiters = new Set<Waiter>();
 
@@ -55,6 +57,16 @@ export class Container {
 
   get id(): string {
     return this.#record.id;
+  }
+
+  /** Its removal has run. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** When its removal has run, well or not. */
+  get whenGone(): Promise<void> {
+    return this.#gone.promise;
   }
 
   get state(): ContainerState {
@@ -111,6 +123,12 @@ export class Container {
   /** Why its last start failed was told to who started it. */
   tellRemoved(): void {
     this.#tell(() => true, "");
+  }
+
+  /** After a removal: nothing of it is left, or it is dead. */
+  tellGone(isGone: boolean): void {
+    this.#isGone = isGone;
+    this.#gone.resolve();
   }
 
   #tell(concerns: (waiter: Waiter) => boolean, error = this.state.error): void {

@@ -10,6 +10,7 @@ import type { Container } from "./container.ts";
 import type { ContainerEvents } from "./container-events.ts";
 import type { EngineDefaults } from "./create/settings.ts";
 import type { HealthMonitor } from "./health/monitor.ts";
+import type { Leaving } from "./leaving.ts";
 import type { ContainerRegistry } from "./registry.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import type { Shims } from "./shims.ts";
@@ -35,6 +36,7 @@ export interface ContainerDeps {
   readonly shims: Shims;
   readonly store: ContainerStore;
   readonly registry: ContainerRegistry;
+  readonly leaving: Leaving;
   readonly events: ContainerEvents;
   readonly health: HealthMonitor;
   readonly defaults: EngineDefaults;

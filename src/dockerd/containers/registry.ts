@@ -17,7 +17,7 @@ export class ContainerRegistry {
 
   add(container: Container): void {
     this.#byId.set(container.id, container);
-    this.#byName.set(container.record.name, container.id);
+    if (!this.#byName.has(container.record.name)) this.#byName.set(container.record.name, container.id);
   }
 
   remove(container: Container): void {

@@ -13,6 +13,7 @@ import { ContainerEvents } from "./container-events.ts";
 import type { EngineDefaults } from "./create/settings.ts";
 import type { ContainerDeps } from "./deps.ts";
 import { HealthMonitor } from "./health/monitor.ts";
+import { Leaving } from "./leaving.ts";
 import { followTasks } from "./lifecycle/follow.ts";
 import { stopContainer } from "./lifecycle/stop.ts";
 import { Supervisor } from "./lifecycle/supervisor.ts";
@@ -66,6 +67,7 @@ export function createContainers(parts: EngineParts): ContainerService {
     shims: new Shims(config.execRoot, NAMESPACE),
     store: new ContainerStore(`${config.dataRoot}/containers`),
     registry,
+    leaving: new Leaving(),
     events,
     health,
     keelPath: keelPath(),
@@ -156,6 +158,10 @@ class Containers implements ContainerService {
 
   usage(signal: AbortSignal): Promise<readonly object[]> {
     return listContainers(this.deps, { all: true, limit: undefined, size: true, filters: new Filters(), signal });
+  }
+
+  settled(): Promise<void> {
+    return this.deps.leaving.settled();
   }
 
   connectNetwork(change: NetworkChange): Promise<void> {

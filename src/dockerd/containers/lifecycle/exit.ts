@@ -51,7 +51,12 @@ export async function containerExited(
   });
   container.tellEnded();
   const isRemoved = !restarts && before.hostConfig.AutoRemove;
-  if (isRemoved) container.tellRemoved();
+  if (isRemoved) {
+    // From here on nobody sees it, and its name is free.
+    deps.registry.remove(container);
+    deps.leaving.add(container.whenGone);
+    container.tellRemoved();
+  }
   if (restarts) {
     container.restartDelayMs = nextDelayMs(container.restartDelayMs, ranMs);
     actions.scheduleRestart(container, container.restartDelayMs);

@@ -43,7 +43,7 @@ function refuse({ state, id, name }: ContainerRecord, force: boolean): void {
 
 /** Runs in the queue. An earlier attempt that was cut short is gone through again. */
 export async function removeStopped(deps: ContainerDeps, container: Container, volumes: boolean): Promise<void> {
-  if (deps.registry.byId(container.id) !== container) return; // Removed meanwhile.
+  if (container.isGone) return; // Removed meanwhile.
   if (isActive(container.state)) throw new HullError("conflict", `container ${container.id} was started again`);
   await container.move({ kind: "removing" });
   const { record } = container;
@@ -56,11 +56,14 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
     await deps.store.remove(record);
   } catch (error) {
     await container.move({ kind: "removalFailed", error: error instanceof Error ? error.message : String(error) });
+    deps.registry.add(container); // It may have been hidden already.
+    container.tellGone(false);
     throw error;
   }
   deps.registry.remove(container);
   container.streams.failStart();
   await releaseVolumes(deps, record, volumes);
+  container.tellGone(true);
   deps.events.container(record, "destroy");
   container.tellRemoved();
 }

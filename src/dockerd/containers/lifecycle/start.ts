@@ -71,13 +71,25 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
   deps.health.start(container);
 }
 
+/** An address or a port may still be held by a container that is on its way out. */
+async function connect(deps: ContainerDeps, record: ContainerRecord, parent: SpanContext): Promise<Sandbox> {
+  const { any } = deps.leaving;
+  try {
+    return await deps.sandboxes.connect(record, parent);
+  } catch (error) {
+    if (!any) throw error;
+    await deps.leaving.settled();
+    return deps.sandboxes.connect(record, parent);
+  }
+}
+
 /** What the task stands on: network, specification, volumes, files. */
 async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
   const before = container.record;
   const spec = JSON.stringify(buildSpec(deps, before));
   const links = linkLines(before, specFacts(deps).lookUp);
   const [sandbox] = await Promise.all([
-    deps.sandboxes.connect(before, parent),
+    connect(deps, before, parent),
     container.lastSpec === spec ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
     mountVolumes(deps, before),
     ensureBindSources(before.mounts),
