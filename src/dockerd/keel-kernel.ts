@@ -1,6 +1,7 @@
 /** hulld's keel serve behind the port of kernel.ts. */
-import { KeelServe } from "../keel/serve.ts";
+
 import type { Operation } from "../keel/plan.ts";
+import { KeelServe } from "../keel/serve.ts";
 import { HullError, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { SpanContext } from "../trace/context.ts";
