@@ -67,6 +67,8 @@ export interface EngineOptions {
   /** More options of hulld. */
   readonly args?: readonly string[];
   readonly withoutImage?: boolean;
+  /** A data root of the caller's, which it makes and removes; else one that goes with the engine. */
+  readonly dataRoot?: string;
   /** A command that executes hulld, which is appended with its arguments: `unshare -m sh -c '... exec "$@"' sh`. */
   readonly wrap?: readonly string[];
 }
@@ -92,7 +94,7 @@ export class TestEngine implements AsyncDisposable {
   }
 
   get dataRoot(): string {
-    return join(this.#directory, "data");
+    return this.options.dataRoot ?? join(this.#directory, "data");
   }
 
   get execRoot(): string {
