@@ -55,6 +55,7 @@ export async function buildEngine(clients: EngineClients): Promise<HulldEngine> 
   };
   const containers = createContainers(parts);
   const engine: HulldEngine = Object.create(parts, { containers: { value: containers, enumerable: true } });
+  await parts.archives.open();
   await containers.open();
   return engine;
 }

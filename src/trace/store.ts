@@ -20,7 +20,7 @@ export interface SpanQuery {
 }
 
 export class SpanStore implements SpanSink, Disposable {
-  readonly #db: DatabaseSync;
+  #db: DatabaseSync;
   #pending: SpanRecord[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sinceTrim = 0;
@@ -28,6 +28,18 @@ export class SpanStore implements SpanSink, Disposable {
   constructor(path: string) {
     mkdirSync(dirname(path), { recursive: true, mode: 0o710 });
     this.#db = new DatabaseSync(path);
+    try {
+      this.#prepare(path);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // A full disk keeps no daemon from starting: until the next start its spans are in memory only.
+      this.#db.close();
+      this.#db = new DatabaseSync(":memory:");
+      this.#prepare(path);
+    }
+  }
+
+  #prepare(path: string): void {
     this.#db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;");
     this.#migrate(path);
   }
@@ -59,6 +71,16 @@ export class SpanStore implements SpanSink, Disposable {
     if (this.#pending.length === 0) return;
     const batch = this.#pending;
     this.#pending = [];
+    try {
+      this.#write(batch);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      // A trace is not worth the daemon, nor the memory that waiting for room would take: these spans are lost.
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+    }
+  }
+
+  #write(batch: readonly SpanRecord[]): void {
     const insert = this.#db.prepare("INSERT INTO spans(trace, container, start, span) VALUES (?, ?, ?, ?)");
     this.#db.exec("BEGIN");
     for (const span of batch) {
@@ -80,6 +102,7 @@ export class SpanStore implements SpanSink, Disposable {
         `${path} has schema ${version}, this version knows ${SCHEMA_VERSION}: use the newer hull, or move the file away`,
       );
     }
+    if (version === SCHEMA_VERSION) return;
     this.#db.exec(
       `CREATE TABLE IF NOT EXISTS spans(id INTEGER PRIMARY KEY, trace TEXT, container TEXT, start REAL, span TEXT);
        CREATE INDEX IF NOT EXISTS by_trace ON spans(trace);
@@ -109,3 +132,7 @@ export class SpanStore implements SpanSink, Disposable {
     this.#db.prepare("DELETE FROM spans WHERE id <= (SELECT MAX(id) FROM spans) - ?").run(MAX_STORED);
   }
 }
+
+/** SQLITE_FULL, or an I/O error where the file's shared memory could not grow. */
+const isFull = (error: unknown): boolean =>
+  error instanceof Error && /database or disk is full|disk I\/O error|unable to open database/.test(error.message);

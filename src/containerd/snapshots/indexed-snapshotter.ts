@@ -206,6 +206,7 @@ export class IndexedSnapshotter implements Snapshotter {
     await kernel
       .run([...driver.release(snapshot), operation("removeTree", { path }, { cause: "undo" })])
       .catch((error) => {
+        this.#leftovers.add(path);
         this.options.onLeftover(path, error);
       });
   }

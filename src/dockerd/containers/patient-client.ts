@@ -3,7 +3,7 @@
  * only when doing it twice is the same as doing it once.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { HullError } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 
 const AWAY_MS = 3000;
 const RETRY_MS = 20;
@@ -27,7 +27,8 @@ const repeatable: ReadonlySet<string> = new Set([
 ]);
 
 /** Nobody listened: nothing has happened on the other side. */
-const unheard = (error: HullError): boolean => /\b(ECONNREFUSED|ENOENT)\b/.test(error.message);
+const unheard = (error: unknown): boolean =>
+  /\bconnect (ECONNREFUSED|ENOENT)\b.*\.sock\b|ECONNREFUSED/.test(messageOf(error));
 
 async function reached(name: string, work: () => Promise<unknown>): Promise<unknown> {
   const giveUpAt = Date.now() + AWAY_MS;
@@ -37,6 +38,19 @@ async function reached(name: string, work: () => Promise<unknown>): Promise<unkn
     } catch (error) {
       const isAway = error instanceof HullError && error.code === "unavailable";
       if (!isAway || !(unheard(error) || repeatable.has(name)) || Date.now() >= giveUpAt) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+/** A stream of answers; one that nobody heard is asked for again, one that had begun is not. */
+export async function* patientStream<T>(open: () => AsyncIterable<T>): AsyncGenerator<T> {
+  const giveUpAt = Date.now() + AWAY_MS;
+  for (;;) {
+    try {
+      return yield* open();
+    } catch (error) {
+      if (!unheard(error) || Date.now() >= giveUpAt) throw error;
       await sleep(RETRY_MS);
     }
   }

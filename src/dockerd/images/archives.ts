@@ -1,7 +1,7 @@
 /** Images in and out as archives: load, save, import. Bodies are streamed; keel reads and writes the tars. */
 import { randomBytes } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -16,6 +16,7 @@ import {
   withDefaultTag,
 } from "../../oci/reference.ts";
 import type { SpanContext } from "../../trace/context.ts";
+import { patientStream } from "../containers/patient-client.ts";
 import { applyTar } from "../keel-stream.ts";
 import type { Kernel } from "../kernel.ts";
 import { timeNow } from "../time.ts";
@@ -59,6 +60,11 @@ export class ImageArchives {
     private readonly scratch: string,
   ) {}
 
+  /** Deletes what an earlier hulld was killed over. Before the first request. */
+  async open(): Promise<void> {
+    for (const name of await readdir(this.scratch).catch(() => [])) this.#removeLater(join(this.scratch, name));
+  }
+
   /** Unpacks the archive into a directory of its own and hands that to containerd. Nothing of it stays. */
   async *load(body: AsyncIterable<Uint8Array>, platform: string, scope: Scope): AsyncGenerator<LoadStep> {
     const directory = await this.#makeScratch("load");
@@ -73,7 +79,8 @@ export class ImageArchives {
   async *#loadDirectory(directory: string, platform: string, scope: Scope): AsyncGenerator<LoadStep> {
     const before = this.images.catalog;
     const request = { directory, platform, keepReplaced: true };
-    for await (const { step } of this.images.parts.containerd.imageStore.load(request, call(scope))) {
+    const { imageStore } = this.images.parts.containerd;
+    for await (const { step } of patientStream(() => imageStore.load(request, call(scope)))) {
       if (step.case === "layer") {
         const { diffId, state, current, total } = step.value;
         yield { kind: "layer", diffId, state, current: Number(current), total: Number(total) };
