@@ -45,8 +45,9 @@ export class PeerDocker implements AsyncDisposable {
       `${this.#directory}/pid`,
     ];
     this.#daemon = spawn(
-      "ip",
-      ["netns", "exec", this.#namespace, "dockerd", ...roots, "--host", this.env.DOCKER_HOST!],
+      // Not `ip netns exec`: it mounts a new /sys, without the cgroup hierarchies that dockerd looks for there.
+      "nsenter",
+      [`--net=/run/netns/${this.#namespace}`, "dockerd", ...roots, "--host", this.env.DOCKER_HOST!],
       { stdio: ["ignore", log, log], detached: true },
     );
     closeSync(log);
