@@ -2,6 +2,7 @@
  * Records on disk: `<data-root>/containers/<id>/{config.v2.json,hostconfig.json}`.
  * Lifecycle of a record: `create` (directory and files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) ... -> `remove`.
  */
+import { existsSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { during } from "../../platform/errors.ts";
 import type { ContainerRecord } from "./record.ts";
@@ -49,6 +50,11 @@ export class ContainerStore {
   /** With the host's part: after rename and update. */
   async saveAll(record: ContainerRecord): Promise<void> {
     await this.#write(record, false);
+  }
+
+  /** True also for a record that can't be read: what belongs to it is left alone until someone has looked. */
+  hasRecord(id: string): boolean {
+    return existsSync(`${this.directoryOf(id)}/config.v2.json`);
   }
 
   async remove(record: ContainerRecord): Promise<void> {

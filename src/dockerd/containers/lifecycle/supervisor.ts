@@ -87,10 +87,10 @@ export class Supervisor implements ExitActions {
 
   /** Of a create that this engine's earlier process did not live to record: nobody can know of it. */
   async #removeUnrecorded(): Promise<void> {
-    const { registry, tasks, log } = this.deps;
+    const { registry, store, tasks, log } = this.deps;
     try {
       for (const { id, snapshotter } of await tasks.containersBefore(performance.timeOrigin)) {
-        if (registry.find(id) === undefined) await tasks.removeContainer(id, snapshotter);
+        if (registry.find(id) === undefined && !store.hasRecord(id)) await tasks.removeContainer(id, snapshotter);
       }
     } catch (error) {
       log.warn(`remove containers whose creation was cut short: ${messageOf(error)}`);
