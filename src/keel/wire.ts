@@ -84,6 +84,13 @@ const blobBytes = (blob: Blob): Uint8Array => (typeof blob === "string" ? Buffer
 /** u32 length, bytes, at least one NUL, padded to a multiple of 8. */
 const blobSpace = (length: number): number => (4 + length + 1 + 7) & ~7;
 
+/** Most are small numbers: those need no BigInt. */
+function writeInt(out: Buffer, int: Int, at: number): number {
+  if (typeof int !== "number" || !Number.isInteger(int) || int < 0 || int > 0xffffffff)
+    return out.writeBigUInt64LE(BigInt.asUintN(64, BigInt(int)), at);
+  return out.writeUInt32LE(int, at) + 4;
+}
+
 export function encodeRecord(record: RecordInput): Buffer {
   const ints = record.ints ?? [];
   const blobs = (record.blobs ?? []).map(blobBytes);
@@ -94,7 +101,7 @@ export function encodeRecord(record: RecordInput): Buffer {
   out.writeUInt8(blobs.length, 3);
   out.writeUInt32LE(record.flags ?? 0, 4);
   let at = 8;
-  for (const int of ints) at = out.writeBigUInt64LE(BigInt.asUintN(64, BigInt(int)), at);
+  for (const int of ints) at = writeInt(out, int, at);
   for (const blob of blobs) {
     out.writeUInt32LE(blob.length, at);
     out.set(blob, at + 4);

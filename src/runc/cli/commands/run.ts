@@ -12,9 +12,9 @@ const passed: readonly NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGU
 
 function passSignals({ process: container }: Made): void {
   for (const signal of passed) {
-    const doubled = ofTerminals.includes(signal) && process.stdin.isTTY;
     process.on(signal, () => {
-      if (!doubled) container.kill(signal);
+      // Asked only now: to look at stdin takes milliseconds.
+      if (!(ofTerminals.includes(signal) && process.stdin.isTTY)) container.kill(signal);
     });
   }
 }
