@@ -78,6 +78,21 @@ export class Container {
     await this.update({ ...changes, state: next(this.#record.state, event) });
   }
 
+  /**
+   * Of what has happened already, whether it can be saved or not: shown in any case. What is on disk then is older, and is looked up
+   * again at the next start. Returns why it was not saved.
+   */
+  async observe(event: StateEvent): Promise<unknown> {
+    const state = next(this.#record.state, event);
+    try {
+      await this.update({ state });
+      return undefined;
+    } catch (error) {
+      this.show({ state });
+      return error;
+    }
+  }
+
   /** Persists, then shows; call from the queue. */
   async update(changes: Partial<ContainerRecord>): Promise<void> {
     const changed = { ...this.#record, ...changes };

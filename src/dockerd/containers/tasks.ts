@@ -3,7 +3,7 @@
  * is also the key of its snapshot. Deadlines: every call has one, a hung shim never hangs its caller.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
 import { HullError } from "../../platform/errors.ts";
@@ -100,15 +100,6 @@ export class Tasks {
     await this.client.containers.update(
       { container: { id: container, spec: { typeUrl: SPEC_TYPE, value: spec } }, updateMask: { paths: ["spec"] } },
       call({ parent, timeoutMs: CALL_MS }),
-    );
-  }
-
-  /** Made through this engine before `time` (milliseconds since 1970). */
-  async containersBefore(time: number): Promise<{ readonly id: string; readonly snapshotter: string }[]> {
-    const { containers } = await this.client.containers.list({}, call({ timeoutMs: CALL_MS }));
-    return containers.filter(
-      ({ createdAt, labels }) =>
-        labels["com.docker/engine.bundle.path"] !== undefined && createdAt && timestampMs(createdAt) < time,
     );
   }
 

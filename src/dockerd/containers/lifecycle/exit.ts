@@ -2,6 +2,7 @@
  * The end of a container's process: recorded, told to who waits, then cleaned up. Runs in the container's queue. Docker's order of
  * events: die, network disconnect, volume unmount, (stop), destroy.
  */
+import { messageOf } from "../../../platform/errors.ts";
 import { parseTimeNs, timeNow } from "../../time.ts";
 import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
@@ -44,7 +45,10 @@ export async function containerExited(
     stopRequested: container.stopRequested,
   });
   const ranMs = elapsedMs(before.state.startedAt, end.at);
-  await container.move({ kind: "exited", exitCode: end.exitCode, at: end.at, oomKilled: end.oomKilled, restarts });
+  const { exitCode, at, oomKilled } = end;
+  const unsaved = await container.observe({ kind: "exited", exitCode, at, oomKilled, restarts });
+  if (unsaved !== undefined)
+    deps.log.warn(`the exit of ${before.name} is not saved: ${messageOf(unsaved)}`, { container: before.id });
   deps.events.container(container.record, "die", {
     exitCode: String(end.exitCode),
     execDuration: String(Math.floor(ranMs / 1000)),

@@ -78,23 +78,10 @@ export class Supervisor implements ExitActions {
     const results = await Promise.allSettled(work);
     for (const result of results)
       if (result.status === "rejected") this.deps.log.warn(`adopt a container: ${messageOf(result.reason)}`);
-    if (isFirst) await this.#removeUnrecorded();
     if (isFirst)
       await this.#retainSandboxes().catch((error: unknown) => {
         this.deps.log.warn(`release networks of containers that are gone: ${messageOf(error)}`);
       });
-  }
-
-  /** Of a create that this engine's earlier process did not live to record: nobody can know of it. */
-  async #removeUnrecorded(): Promise<void> {
-    const { registry, store, tasks, log } = this.deps;
-    try {
-      for (const { id, snapshotter } of await tasks.containersBefore(performance.timeOrigin)) {
-        if (registry.find(id) === undefined && !store.hasRecord(id)) await tasks.removeContainer(id, snapshotter);
-      }
-    } catch (error) {
-      log.warn(`remove containers whose creation was cut short: ${messageOf(error)}`);
-    }
   }
 
   async #agree(container: Container, decision: Decision): Promise<void> {

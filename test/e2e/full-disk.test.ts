@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, type TestContext, test } from "node:test";
+import { TestEngine } from "../engine.ts";
+
+const DISK_BYTES = 96 * 1024 * 1024;
+const directory = mkdtempSync("/var/tmp/hull-disk-");
+const disk = join(directory, "disk");
+const filler = join(disk, "filler");
+let engine: TestEngine | undefined;
+let whyNot = "";
+
+/** Runs a program; what it said when it failed, else empty. */
+const complaint = (command: string, ...args: string[]): string => {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
+  return status === 0 ? "" : `${command}: ${error?.message ?? stderr}`;
+};
+
+before(async () => {
+  const image = join(directory, "image");
+  closeSync(openSync(image, "w"));
+  truncateSync(image, DISK_BYTES);
+  whyNot =
+    complaint("mke2fs", "-q", "-t", "ext4", "-m", "0", "-F", image) ||
+    complaint("mkdir", disk) ||
+    complaint("mount", "-o", "loop", image, disk);
+  if (whyNot === "") engine = await TestEngine.start({ dataRoot: join(disk, "data") });
+});
+
+after(async () => {
+  rmSync(filler, { force: true });
+  await engine?.[Symbol.asyncDispose]();
+  complaint("umount", disk);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Takes the last free block. */
+function fill(): void {
+  const file = openSync(filler, "a");
+  try {
+    for (const size of [1 << 20, 1 << 12, 1]) {
+      const zeros = Buffer.alloc(size);
+      try {
+        for (;;) if (writeSync(file, zeros) < size) break;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+const noSpace = /no space left on device|ENOSPC|database or disk is full/i;
+
+test("a full data root: writes are refused in clear words, the earlier state is intact, and with room all works again", async (t: TestContext) => {
+  if (engine === undefined) return t.skip(`no small file system here: ${whyNot}`);
+  const running = await engine.ok("run", "-d", "--name", "before", "busybox", "sleep", "1000");
+  await engine.ok("create", "--name", "idle", "busybox", "true");
+  await engine.ok("volume", "create", "kept");
+  const archive = join(directory, "busybox.tar");
+  await engine.ok("save", "-o", archive, "busybox");
+  await engine.ok("tag", "busybox", "other");
+  const list = "{{.ID}} {{.Names}} {{.State}}";
+  const state = async () => [
+    await engine!.ok("ps", "-a", "--no-trunc", "--format", list),
+    await engine!.ok("volume", "ls", "-q"),
+    await engine!.ok("images", "-q"),
+  ];
+  const was = await state();
+  const pid = await engine.inspect(running, "{{.State.Pid}}");
+  const refused: readonly (readonly string[])[] = [
+    ["create", "--name", "never", "busybox", "true"],
+    ["rename", "idle", "renamed"],
+    ["volume", "create", "never"],
+    ["load", "-i", archive],
+    ["network", "create", "never"],
+    ["run", "--rm", "-v", "anew:/data", "busybox", "true"],
+  ];
+  for (const args of refused) {
+    fill();
+    const ran = await engine.docker(...args);
+    assert.notEqual(ran.code, 0, `${args.join(" ")} succeeded`);
+    assert.match(ran.stderr, noSpace, args.join(" "));
+    assert.deepEqual(await state(), was, args.join(" "));
+  }
+  assert.equal(await engine.ok("exec", running, "echo", "here"), "here");
+  await engine.endDaemon("SIGKILL");
+  fill();
+  await engine.startDaemon();
+  assert.deepEqual(await state(), was, "a new hulld on the full disk");
+  assert.equal(await engine.inspect(running, "{{.State.Pid}}"), pid);
+  rmSync(filler);
+  await engine.ok("rename", "idle", "renamed");
+  await engine.ok("volume", "create", "after");
+  await engine.ok("network", "create", "after");
+  await engine.ok("load", "-i", archive);
+  assert.equal(await engine.ok("run", "--rm", "-v", "anew:/data", "busybox", "echo", "again"), "again");
+  await engine.ok("network", "rm", "after");
+  await engine.ok("volume", "rm", "after", "anew", "kept");
+});
+
+test("a container can be removed while the disk is full, and an exit then has its code", async (t: TestContext) => {
+  if (engine === undefined) return t.skip(`no small file system here: ${whyNot}`);
+  const ends = await engine.ok("run", "-d", "busybox", "sleep", "1000");
+  fill();
+  await engine.ok("stop", "-t", "0", ends);
+  assert.equal(await engine.inspect(ends, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+  await engine.ok("rm", ends);
+  rmSync(filler);
+  assert.equal(await engine.ok("run", "--rm", "busybox", "echo", "again"), "again");
+});
