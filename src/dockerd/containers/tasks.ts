@@ -73,21 +73,25 @@ export class Tasks {
     const options = call({ parent, timeoutMs: START_MS });
     const { container: id, snapshotter } = wanted;
     try {
-      await this.client.containers.create(
-        {
-          container: {
-            id,
-            labels: { ...wanted.labels },
-            image: wanted.imageName,
-            runtime: { name: "io.containerd.runc.v2" },
-            spec: { typeUrl: SPEC_TYPE, value: wanted.spec },
-            snapshotter,
-            snapshotKey: id,
+      // Both have ended before a failure is told: what is undone is all there.
+      const both = await Promise.allSettled([
+        this.client.containers.create(
+          {
+            container: {
+              id,
+              labels: { ...wanted.labels },
+              image: wanted.imageName,
+              runtime: { name: "io.containerd.runc.v2" },
+              spec: { typeUrl: SPEC_TYPE, value: wanted.spec },
+              snapshotter,
+              snapshotKey: id,
+            },
           },
-        },
-        options,
-      );
-      await this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent }, options);
+          options,
+        ),
+        this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent }, options),
+      ]);
+      for (const one of both) if (one.status === "rejected") throw one.reason;
       const paths = await this.client.rootfs.paths({ snapshotter, key: id }, options);
       return { driver: paths.driver, graph: { ...paths.data } };
     } catch (error) {
