@@ -43,7 +43,7 @@ async function bunTest(...args: string[]): Promise<Counts> {
   const count = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
   const counts = { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
   if (code !== 0 && counts.failed === 0) counts.failed = 1;
-  if (counts.passed + counts.failed === 0) counts.failed = 1;
+  if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1;
   return counts;
 }
 
