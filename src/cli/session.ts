@@ -103,6 +103,8 @@ export class Session {
   }
 
   async #timed<T>(call: ApiCall, run: (request: HttpRequest) => Promise<T>): Promise<T> {
+    // From the process's start to its first request: the runtime, our modules, the flags.
+    if (this.#spans.length === 0) this.span("start the command", performance.timeOrigin);
     const spanId = newSpanId();
     const startMs = nowMs();
     const name = `${call.method ?? "GET"} ${call.path}`;

@@ -36,8 +36,9 @@ const lifecycle = (
     return { containerId: task.id, pid: task.init.state.pid };
   },
   start: async ({ containerId, execId }, context) => {
-    callOf(context).span.set({ container: containerId });
-    return { pid: await startProcess(host, host.tasks.get(namespaceOf(context), containerId), execId) };
+    const { span } = callOf(context);
+    span.set({ container: containerId });
+    return { pid: await startProcess(host, host.tasks.get(namespaceOf(context), containerId), { execId, span }) };
   },
   delete: async ({ containerId }, context) => {
     const task = host.tasks.get(namespaceOf(context), containerId);

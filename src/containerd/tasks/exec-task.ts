@@ -57,13 +57,22 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
   });
 }
 
+export interface StartProcess {
+  /** "": init. */
+  readonly execId: string;
+  readonly span: Span;
+}
+
 /** Lets a created process run: init or an exec. Answers its pid. */
-export function startProcess(host: TaskHost, task: Task, execId: string): Promise<number> {
+export function startProcess(host: TaskHost, task: Task, { execId, span }: StartProcess): Promise<number> {
   return task.starting(execId, async () => {
     const { state } = task.process(execId);
     if (state.kind !== "created")
       throw new HullError("failed-precondition", `cannot start a ${state.kind} process: ${execId || task.id}`);
+    // From the start byte to the shim's word that the program has taken over.
+    using execve = span.child("execve");
     await task.shim().call((shim, options) => shim.start(execId, options));
+    execve.end();
     markStarted(host, task, execId);
     return state.pid;
   });

@@ -52,7 +52,7 @@ test("NXDOMAIN is an answer", async () => {
 test("a server that nobody runs is passed over at once, also one that no route leads to", async () => {
   using good = await server(0);
   const begin = performance.now();
-  const nobody = [at(1), { address: "fd00:dead::1", port: 53 }, at(good.port)];
+  const nobody = [at(1), { address: "255.255.255.255", port: 53 }, at(good.port)];
   assert.equal(rcodeOf((await askUpstream(query, nobody, false))!), 0);
   assert.ok(performance.now() - begin < 3000);
   assert.equal(await askUpstream(query, [], false), undefined);
