@@ -2,8 +2,8 @@
  * A private engine for end-to-end tests: hulld from dist/bin under roots of its own, with the base image loaded, and commands that
  * talk to it. Disposing of it ends everything and leaves nothing.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { root } from "./tidy/source-tree.ts";
@@ -179,7 +179,33 @@ export class TestEngine implements AsyncDisposable {
         for (const pid of processesOf(this.#directory)) process.kill(pid, "SIGKILL");
       },
     );
+    this.#endStrays();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** After a test that failed in the middle: supervisors whose state is still here, and mounts below our directory. */
+  #endStrays(): void {
+    const tasks = join(this.execRoot, "containerd/io.containerd.runtime.v2.task/moby");
+    for (const id of existsSync(tasks) ? readdirSync(tasks) : []) {
+      const path = join(tasks, id, "shim.json");
+      if (!existsSync(path)) continue;
+      const { pid, pausePid, initPid } = JSON.parse(readFileSync(path, "utf8")) as Record<string, number>;
+      for (const stray of [pausePid, pid, initPid]) killIfThere(stray ?? 0);
+    }
+    const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+    const ours = mounts
+      .map((line) => line.split(" ")[4] ?? "")
+      .filter((path) => path.startsWith(`${this.#directory}/`));
+    for (const path of ours.reverse()) spawnSync("umount", ["-l", path]);
+  }
+}
+
+function killIfThere(pid: number): void {
+  if (pid <= 1) return;
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
