@@ -1,5 +1,5 @@
 /**
- * Debian's dockerd as the peer: in a network namespace of its own, with its own roots and socket, so that nothing of it touches the
+ * Debian's dockerd as the peer: in a network namespace of its own (or one of the caller's), with its own roots and socket, so that nothing of it touches the
  * machine's tables. Disposing of it leaves nothing.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
@@ -11,17 +11,22 @@ const START_DEADLINE_MS = 60_000;
 
 export class PeerDocker implements AsyncDisposable {
   readonly #directory = mkdtempSync("/var/tmp/hull-peer-");
-  readonly #namespace = `hullpeer${process.pid}`;
+  readonly #namespace: string;
   #daemon: ChildProcess | undefined;
+
+  private constructor(private readonly shared: string | undefined) {
+    this.#namespace = shared ?? `hullpeer${process.pid}`;
+  }
 
   get env(): Readonly<Record<string, string>> {
     return { DOCKER_HOST: `unix://${this.#directory}/docker.sock` };
   }
 
-  /** The version, or undefined when dockerd is not installed. */
-  static async start(imageArchive: string): Promise<PeerDocker> {
-    const peer = new PeerDocker();
+  /** With the image loaded. `namespace`: the name of a network namespace that the caller made and removes. */
+  static async start(imageArchive: string, namespace?: string): Promise<PeerDocker> {
+    const peer = new PeerDocker(namespace);
     try {
+      if (namespace === undefined) peer.#makeNamespace();
       await peer.#start();
       const loaded = await run(["docker", "load", "-i", imageArchive], peer.env);
       if (loaded.code !== 0) throw new Error(loaded.stderr);
@@ -32,9 +37,12 @@ export class PeerDocker implements AsyncDisposable {
     }
   }
 
-  async #start(): Promise<void> {
+  #makeNamespace(): void {
     execFileSync("ip", ["netns", "add", this.#namespace]);
     execFileSync("ip", ["-n", this.#namespace, "link", "set", "lo", "up"]);
+  }
+
+  async #start(): Promise<void> {
     const log = openSync(join(this.#directory, "log"), "a");
     const roots = [
       "--data-root",
@@ -66,16 +74,25 @@ export class PeerDocker implements AsyncDisposable {
     return (await run(["docker", "version", "-f", "{{.Server.Version}}"], this.env)).stdout.trim();
   }
 
+  /** By SIGTERM, which ends its containers. */
+  async restart(): Promise<void> {
+    await this.#end();
+    await this.#start();
+  }
+
+  async #end(): Promise<void> {
+    const daemon = this.#daemon;
+    if (!daemon?.pid || daemon.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
+    process.kill(daemon.pid, "SIGTERM");
+    await ended;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ids = (await run(["docker", "ps", "-aq"], this.env)).stdout.split("\n").filter(Boolean);
     if (ids.length > 0) await run(["docker", "rm", "-f", ...ids], this.env);
-    const daemon = this.#daemon;
-    if (daemon?.pid && daemon.exitCode === null) {
-      const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
-      process.kill(daemon.pid, "SIGTERM");
-      await ended;
-    }
-    await run(["ip", "netns", "del", this.#namespace], {});
+    await this.#end();
+    if (this.shared === undefined) await run(["ip", "netns", "del", this.#namespace], {});
     await run(
       ["sh", "-c", `grep -o '${this.#directory}[^ ]*' /proc/self/mountinfo | sort -ru | xargs -r -n1 umount -l`],
       {},

@@ -28,6 +28,8 @@ const DOCKER_SOCKET = "/var/run/docker.sock";
 const MAX_EXEC_ROOT_BYTES = 80;
 
 export interface Hulld {
+  /** Resolves with the reason when what the flags ask for cannot be had. */
+  readonly refused: Promise<string>;
   reload(config: DaemonConfig): void;
   shutDown(): Promise<void>;
 }
@@ -44,7 +46,8 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const netd = stack.use(openNetdClient(config.execRoot));
   const engine = await buildEngine({ config: current, kernel, containerd, netd, tracer, log });
   const inDockersPlace = await takesDockersPlace(config);
-  const supervisor = superviseFor(engine, { config, inDockersPlace });
+  const refused = Promise.withResolvers<string>();
+  const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve });
   const host = readHostFacts();
   const routes = allRoutes({ engine, supervisor, spans, host });
   const server = new ApiServer({
@@ -60,6 +63,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   log.info("serving the API", { hosts: listeners.map(({ host: name }) => name).join(" ") });
   const resources = stack.move();
   return {
+    refused: refused.promise,
     reload: (next) => {
       config = reloaded(config, next);
       log.setLevel(config.logLevel);
@@ -119,9 +123,10 @@ async function writePidFile({ pidFile }: DaemonConfig): Promise<void> {
 interface SuperviseOptions {
   readonly config: DaemonConfig;
   readonly inDockersPlace: boolean;
+  readonly onRefused: (why: string) => void;
 }
 
-function superviseFor(engine: HulldEngine, { config, inDockersPlace }: SuperviseOptions): Supervisor {
+function superviseFor(engine: HulldEngine, { config, inDockersPlace, onRefused }: SuperviseOptions): Supervisor {
   const { containerd, netd, log, images, networks, containers } = engine;
   const failed = (what: string) => (error: unknown) => log.error(`${what}: ${messageOf(error)}`);
   const here = { containerd: false, netd: false };
@@ -145,6 +150,7 @@ function superviseFor(engine: HulldEngine, { config, inDockersPlace }: Supervise
       await resync();
     },
     onImageEvent: () => void images.reload().catch(failed("read images")),
+    onRefused,
     onNetworkEvent: () => void networks.refresh().catch(failed("read networks")),
   });
 }

@@ -47,8 +47,10 @@ async function run(line: RunLine, config: ReturnType<typeof loadConfig>): Promis
   const ending = endSignal();
   const hulld = await startHulld(config, log);
   process.on("SIGHUP", () => reload(hulld, line, log));
-  log.info("stopping", { signal: await ending });
+  const why = await Promise.race([ending.then(() => undefined), hulld.refused]);
+  log.info("stopping", why === undefined ? { signal: await ending } : { refused: why });
   await hulld.shutDown();
+  if (why !== undefined) throw new HullError("failed-precondition", why);
   return 0;
 }
 

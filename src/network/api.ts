@@ -9,6 +9,9 @@
  */
 import type { Stream, Unary } from "../platform/rpc.ts";
 
+/** hull-netd's exit code when what it was told cannot be had; trying again does not help. */
+export const REFUSED_EXIT = 3;
+
 export const NETD_SOCKET = "netd.sock";
 
 export type Empty = Readonly<Record<string, never>>;

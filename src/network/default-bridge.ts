@@ -1,5 +1,6 @@
 /** The predefined networks, above all the default bridge: which name and addresses it has. Pure but for ids. */
 import { randomBytes } from "node:crypto";
+import type { ChosenBridge } from "./bridge/bridge-choice.ts";
 import type { HostView } from "./bridge/host-view.ts";
 import { choosePool } from "./ipam/pools.ts";
 import { formatAddress, formatPrefix, overlaps, parseInterfacePrefix, parsePrefix } from "./ipam/prefix.ts";
@@ -31,17 +32,17 @@ export function predefinedNetwork(name: string, driver: "bridge" | "host" | "nul
 
 export interface DefaultBridgeInput {
   readonly settings: NetworkSettings;
+  readonly bridge: ChosenBridge;
   readonly around: NetworkSurroundings;
   /** The record of an earlier start: its id and, unless told otherwise, its subnet stay. */
   readonly before: StoredNetwork | undefined;
   readonly view: HostView;
 }
 
-/** Undefined: no default bridge (`--bridge none`). */
-export function defaultBridge(input: DefaultBridgeInput): StoredNetwork | undefined {
-  const { settings, before } = input;
-  if (settings.bridge === "none") return undefined;
-  const base = before ?? predefinedNetwork("bridge", "bridge");
+export function defaultBridge(input: DefaultBridgeInput): StoredNetwork {
+  const { settings, bridge } = input;
+  const { found, ...before } = input.before ?? predefinedNetwork("bridge", "bridge");
+  const left = bridge.found ?? (before.bridgeName === bridge.name && hasLink(input) ? found : undefined);
   const address = bridgeAddress(input);
   const { prefix } = parseInterfacePrefix(address);
   const pool = decidePool(
@@ -53,25 +54,29 @@ export function defaultBridge(input: DefaultBridgeInput): StoredNetwork | undefi
     [],
   );
   return {
-    ...base,
+    ...before,
     enableIPv6: settings.ipv6,
-    bridgeName: settings.bridge,
+    bridgeName: bridge.name,
+    ...(left ? { found: left } : {}),
     options: {
       [option.defaultBridge]: "true",
       [option.icc]: String(settings.icc),
       [option.masquerade]: String(settings.ipMasq),
       [option.hostBinding]: "0.0.0.0",
-      [option.bridgeName]: settings.bridge,
+      [option.bridgeName]: bridge.name,
       [option.mtu]: String(settings.mtu ?? 1500),
     },
     ipam: [pool, ...(settings.ipv6 ? [pool6(input)] : [])],
   };
 }
 
+const hasLink = ({ view, bridge }: DefaultBridgeInput): boolean =>
+  view.links.some((link) => link.name === bridge.name && link.kind === "bridge");
+
 /** "172.17.0.1/16": as told, as the existing bridge has it, as it was, as Docker's, or the next free pool. */
-function bridgeAddress({ settings, around, before, view }: DefaultBridgeInput): string {
+function bridgeAddress({ settings, bridge, around, before, view }: DefaultBridgeInput): string {
   if (settings.bip) return settings.bip;
-  const link = view.links.find((one) => one.name === settings.bridge && one.kind === "bridge");
+  const link = view.links.find((one) => one.name === bridge.name && one.kind === "bridge");
   const found = view.addresses.find((one) => one.index === link?.index && one.address.family === 4);
   if (found) return `${formatAddress(found.address)}/${found.prefixLength}`;
   const taken = [
@@ -79,10 +84,11 @@ function bridgeAddress({ settings, around, before, view }: DefaultBridgeInput): 
     ...around.existing.flatMap((network) => network.ipam.map((pool) => parsePrefix(pool.subnet ?? ""))),
   ];
   const isFree = (text: string): boolean => !taken.some((prefix) => overlaps(prefix, parsePrefix(text)));
-  const earlier = before?.bridgeName === settings.bridge ? before.ipam[0] : undefined;
+  const stays = settings.bridge === "" || before?.bridgeName === bridge.name;
+  const earlier = stays ? before?.ipam[0] : undefined;
   const wanted = earlier
     ? `${earlier.gateway}/${parsePrefix(earlier.subnet!).bits}`
-    : settings.bridge === DOCKER_BRIDGE
+    : bridge.name === DOCKER_BRIDGE
       ? DOCKER_BRIDGE_ADDRESS
       : "";
   if (wanted && isFree(wanted)) return wanted;

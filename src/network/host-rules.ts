@@ -8,8 +8,14 @@ import { during, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { Firewall, FirewallState } from "./firewall/firewall.ts";
 import { firewallRules, type PortForward } from "./firewall/model.ts";
-import type { Prefix } from "./ipam/prefix.ts";
+import { formatPrefix, type Prefix } from "./ipam/prefix.ts";
 import type { BridgeNetwork, SandboxRecord } from "./record.ts";
+
+/** A network whose rules are to go. */
+export interface FormerNetwork {
+  readonly bridge: string;
+  readonly subnets: readonly Prefix[];
+}
 
 export interface HostRulesParts {
   readonly firewalls: readonly Firewall[];
@@ -23,7 +29,7 @@ export class HostRules {
   #usable: Firewall[] = [];
   #degraded: string[] = [];
   /** Networks that have or had rules, also those removed a moment ago. */
-  #former: { readonly bridge: string; readonly subnets: readonly Prefix[] }[] = [];
+  #former: FormerNetwork[] = [];
 
   constructor(private readonly parts: HostRulesParts) {}
 
@@ -54,13 +60,17 @@ export class HostRules {
     for (const sentence of this.#degraded) this.parts.log.warn(sentence);
   }
 
-  /** Resolves when the kernel has what is wanted now. */
-  async sync(): Promise<void> {
-    for (const network of this.parts.networks()) this.#remember(network);
-    await Promise.all(this.#usable.map((firewall) => firewall.want(this.#state(firewall))));
+  /** Resolves when the kernel has what is wanted now. `gone`: networks of an earlier time, of whose rules this process knows nothing. */
+  async sync(gone: readonly FormerNetwork[] = []): Promise<void> {
+    for (const network of [...this.parts.networks().map(formerly), ...gone]) this.#remember(network);
+    await this.#want();
+    if (gone.length > 0) await this.heal();
     // Their rules are gone: from now on somebody else may use these names and addresses.
-    const bridges = new Set(this.parts.networks().map((network) => network.bridge));
-    this.#former = this.#former.filter((one) => bridges.has(one.bridge));
+    const present = new Set(this.parts.networks().map((network) => key(formerly(network))));
+    const left = this.#former.filter((one) => present.has(key(one)));
+    if (left.length === this.#former.length) return;
+    this.#former = left;
+    await this.#want();
   }
 
   /** What had to be repaired. */
@@ -97,9 +107,12 @@ export class HostRules {
     return this.#usable.some((firewall) => firewall.busy);
   }
 
-  #remember(network: BridgeNetwork): void {
-    if (this.#former.some((one) => one.bridge === network.bridge)) return;
-    this.#former.push({ bridge: network.bridge, subnets: subnetsOf(network) });
+  #remember(network: FormerNetwork): void {
+    if (!this.#former.some((one) => key(one) === key(network))) this.#former.push(network);
+  }
+
+  async #want(): Promise<void> {
+    await Promise.all(this.#usable.map((firewall) => firewall.want(this.#state(firewall))));
   }
 
   #state(firewall: Firewall): FirewallState {
@@ -125,8 +138,13 @@ export class HostRules {
   }
 }
 
-const subnetsOf = (network: BridgeNetwork): Prefix[] =>
-  [network.subnet4, network.subnet6].flatMap((subnet) => (subnet ? [subnet.prefix] : []));
+const key = ({ bridge, subnets }: FormerNetwork): string => [bridge, ...subnets.map(formatPrefix)].join(" ");
+
+/** By what the rules of a network are known. */
+export const formerly = ({ bridge, subnet4, subnet6 }: BridgeNetwork): FormerNetwork => ({
+  bridge,
+  subnets: [subnet4, subnet6].flatMap((subnet) => (subnet ? [subnet.prefix] : [])),
+});
 
 const wildcards = ["0.0.0.0", "::"];
 

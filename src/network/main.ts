@@ -3,13 +3,13 @@ import { mkdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { KeelServe } from "../keel/serve.ts";
-import { codeOf, during, messageOf } from "../platform/errors.ts";
+import { codeOf, during, HullError, messageOf } from "../platform/errors.ts";
 import { type Log, openLog } from "../platform/log.ts";
 import { serveConnection } from "../platform/rpc-server.ts";
 import { listenUnix } from "../platform/unix-listener.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
-import { NETD_SOCKET } from "./api.ts";
+import { NETD_SOCKET, REFUSED_EXIT } from "./api.ts";
 import { handlers } from "./handlers.ts";
 import { kernelOf, Netd } from "./netd.ts";
 import { type NetworkSettings, parseSettings } from "./settings.ts";
@@ -17,14 +17,13 @@ import { type NetworkSettings, parseSettings } from "./settings.ts";
 const LOCK_PATIENCE_MS = 3000;
 const LOCK_STEP_MS = 20;
 
-/** Exit code: 0 after SIGTERM, 1 when it cannot start. */
+/** Exit code: 0 after SIGTERM, 1 when it cannot start, REFUSED_EXIT when it never will with these flags. */
 export async function main(argv: string[]): Promise<number> {
   let settings: NetworkSettings;
   try {
     settings = parseSettings(argv);
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n`);
-    return 1;
+    return refuse(error);
   }
   const log = openLog({ name: "hull-netd", level: settings.logLevel, dataRoot: settings.dataRoot });
   try {
@@ -32,8 +31,14 @@ export async function main(argv: string[]): Promise<number> {
     return 0;
   } catch (error) {
     log.error("hull-netd cannot go on", { error: messageOf(error) });
-    return 1;
+    return error instanceof HullError && error.facts.refused ? refuse(error) : 1;
   }
+}
+
+/** What the caller shows is on stderr. */
+function refuse(error: unknown): number {
+  process.stderr.write(`${messageOf(error)}\n`);
+  return REFUSED_EXIT;
 }
 
 async function serve(settings: NetworkSettings, log: Log): Promise<void> {

@@ -96,6 +96,17 @@ export class TestHost implements AsyncDisposable {
     return engine;
   }
 
+  /** An engine that does not come up: its exit code and its last words. */
+  async failingEngine(name: string, ...flags: string[]): Promise<{ readonly code: number; readonly stderr: string }> {
+    const child = this.#start(name, flags, "pipe");
+    let stderr = "";
+    child.stderr?.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    await new Promise((resolve) => child.once("close", resolve));
+    return { code: child.exitCode ?? -1, stderr };
+  }
+
   /** Kills netd as nothing but SIGKILL can, and starts it again. */
   async restart(engine: Engine): Promise<void> {
     await this.kill(engine);
@@ -136,11 +147,12 @@ export class TestHost implements AsyncDisposable {
     return path;
   }
 
-  #start(name: string, flags: readonly string[]): ChildProcess {
+  #start(name: string, flags: readonly string[], errors: "pipe" | "usual" = "usual"): ChildProcess {
     const { file, args } = roleInvocation("hull-netd");
     const roots = ["--data-root", join(this.directory, name, "data"), "--exec-root", join(this.directory, name, "x")];
     const argv = [...this.#enter(), file, ...args, ...roots, "--keel", keelPath(), ...flags];
-    return spawn("nsenter", argv, { stdio: ["ignore", "ignore", process.env.NETD_LOG ? "inherit" : "ignore"] });
+    const usual = process.env.NETD_LOG ? "inherit" : "ignore";
+    return spawn("nsenter", argv, { stdio: ["ignore", "ignore", errors === "pipe" ? "pipe" : usual] });
   }
 
   #enter(): string[] {

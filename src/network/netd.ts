@@ -11,17 +11,18 @@ import type { KeelServe } from "../keel/serve.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import { StoredAddressBook } from "./address-book.ts";
-import { Bridges, doomedGroup, interfaceGroup } from "./bridge/bridges.ts";
+import { Bridges } from "./bridge/bridges.ts";
 import { viewHost } from "./bridge/host-view.ts";
 import { keepsSingleLabels } from "./dns/resolv-conf.ts";
 import { DnsResponder } from "./dns/responder.ts";
 import { Zone } from "./dns/zone.ts";
+import { doomedGroup, type EngineMark, openEngineMark } from "./engine-mark.ts";
 import { EventStream } from "./event-stream.ts";
 import { IptablesFirewall } from "./firewall/firewall.ts";
 import { usesLegacyTables } from "./firewall/legacy.ts";
 import { ensureForwarding, undoForwarding } from "./forwarding.ts";
 import { readHostServers } from "./host-resolv.ts";
-import { HostRules } from "./host-rules.ts";
+import { type FormerNetwork, HostRules } from "./host-rules.ts";
 import type { DnsQuestion, Kernel } from "./kernel.ts";
 import { Networks } from "./networks.ts";
 import { PublishedPorts } from "./ports/published-ports.ts";
@@ -46,7 +47,7 @@ export class Netd {
   readonly #dns: DnsResponder;
   readonly #undertaker: Undertaker;
   readonly #watcher: Watcher;
-  readonly #group: number;
+  readonly #mark: EngineMark;
   #zone: Zone | undefined;
   #forwardingDegraded: readonly string[] = [];
   #up: Promise<void> | undefined;
@@ -57,24 +58,24 @@ export class Netd {
     private readonly log: Log,
   ) {
     const { execRoot } = settings;
-    this.#group = interfaceGroup(execRoot);
+    this.#mark = openEngineMark(execRoot);
     const netnsDirectory = join(execRoot, "netns");
     mkdirSync(netnsDirectory, { recursive: true, mode: 0o755 });
     this.store = new NetworkStore(settings);
     this.book = new StoredAddressBook(this.store);
-    this.#bridges = new Bridges(kernel, this.#group);
+    this.#bridges = new Bridges(kernel, this.#mark);
     this.#ports = new PublishedPorts(kernel, execRoot, log);
-    this.#undertaker = new Undertaker(kernel, doomedGroup(this.#group), log);
+    this.#undertaker = new Undertaker(kernel, doomedGroup(this.#mark.group), log);
     this.pool = new NamespacePool({
       kernel,
       directory: netnsDirectory,
       size: settings.poolSize,
-      group: this.#group,
+      group: this.#mark.group,
       log,
     });
-    const changed = async (): Promise<void> => {
+    const changed = async (gone: readonly FormerNetwork[] = []): Promise<void> => {
       this.#zone = undefined;
-      await this.rules.sync();
+      await this.rules.sync(gone);
       this.events.publish({ kind: "networks", atMs: Date.now() });
     };
     this.networks = new Networks({ kernel, store: this.store, bridges: this.#bridges, settings, log, changed });
@@ -250,7 +251,7 @@ export class Netd {
       this.store.sandboxes().flatMap((sandbox) => sandbox.endpoints.map((one) => one.hostInterface)),
     );
     const { links } = await viewHost(this.kernel);
-    const groups = [this.#group, doomedGroup(this.#group)];
+    const groups = [this.#mark.group, doomedGroup(this.#mark.group)];
     const ready = new Set(this.pool.hostInterfaces);
     const interfaces = links
       .filter(

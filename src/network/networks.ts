@@ -8,14 +8,19 @@ import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import type { Log } from "../platform/log.ts";
 import type { CreateNetwork, NetworkDetails } from "./api.ts";
+import { chooseBridge } from "./bridge/bridge-choice.ts";
 import type { Bridges } from "./bridge/bridges.ts";
-import { viewHost } from "./bridge/host-view.ts";
+import { type HostView, viewHost } from "./bridge/host-view.ts";
 import { defaultBridge, predefinedNetwork } from "./default-bridge.ts";
+import { abandonedBridges, ownerOf } from "./engine-mark.ts";
 import { readHostServers } from "./host-resolv.ts";
+import { type FormerNetwork, formerly } from "./host-rules.ts";
+import { inHostTurn } from "./host-turn.ts";
 import { uniqueLocalPool } from "./ipam/pools.ts";
 import { type Prefix, parseAddress, prefixAround, widthOf } from "./ipam/prefix.ts";
 import type { Kernel } from "./kernel.ts";
 import { activeEndpoints, ambiguousNetwork, networkNotFound, predefinedRemove } from "./messages.ts";
+import type { Link } from "./netlink/link.ts";
 import { type NetworkSurroundings, newNetwork } from "./new-network.ts";
 import {
   type BridgeNetwork,
@@ -33,8 +38,8 @@ export interface NetworksParts {
   readonly bridges: Bridges;
   readonly settings: NetworkSettings;
   readonly log: Log;
-  /** The list has changed: rules and names are to be made anew. */
-  readonly changed: () => Promise<void>;
+  /** The list has changed: rules and names are to be made anew. `gone`: what also had rules, unknown to this process. */
+  readonly changed: (gone?: readonly FormerNetwork[]) => Promise<void>;
 }
 
 export class Networks {
@@ -61,11 +66,29 @@ export class Networks {
     this.#parse();
   }
 
+  /** Throws conflict when the bridge asked for cannot be had. */
   async start(): Promise<void> {
+    await inHostTurn(this.parts.log, () => this.#start());
     const { store } = this.parts;
     for (const stale of store.networks().filter((network) => network.removing)) await this.#finishRemoval(stale);
-    await this.#definePredefined();
+  }
+
+  async #start(): Promise<void> {
+    const { kernel, bridges, log } = this.parts;
+    const seen = await viewHost(kernel);
+    const abandoned = abandonedBridges(seen.links, bridges.mark);
+    const view = without(seen, abandoned);
+    const replaced = this.#definePredefined(view);
     this.#parse();
+    const gone = [...abandoned.map((link) => formerOf(link, seen)), ...replaced.map(formerly)];
+    if (gone.length > 0) await this.parts.changed(gone);
+    if (abandoned.length > 0) {
+      log.info("removing the bridges of engines whose root is gone", {
+        bridges: abandoned.map(({ name }) => name).join(" "),
+      });
+      await bridges.removeAbandoned(abandoned);
+    }
+    for (const network of replaced) await bridges.remove(network);
     await this.#heal();
   }
 
@@ -82,7 +105,7 @@ export class Networks {
   }
 
   create(request: CreateNetwork): Promise<StoredNetwork> {
-    return this.#inTurn(() => this.#create(request));
+    return this.#inTurn(() => inHostTurn(this.parts.log, () => this.#create(request)));
   }
 
   remove(reference: string): Promise<StoredNetwork> {
@@ -95,7 +118,7 @@ export class Networks {
   }
 
   async #create(request: CreateNetwork): Promise<StoredNetwork> {
-    const around = await this.#surroundings();
+    const around = this.#surroundings(await viewHost(this.parts.kernel));
     const stored = newNetwork(request, around);
     this.parts.store.putNetwork(stored);
     this.#parse();
@@ -127,7 +150,7 @@ export class Networks {
   }
 
   details(stored: StoredNetwork): NetworkDetails {
-    const { userSubnet: _, removing: __, ...shown } = stored;
+    const { userSubnet: _, removing: __, found: ___, ...shown } = stored;
     return {
       ...shown,
       scope: "local",
@@ -179,38 +202,40 @@ export class Networks {
     this.#bridges = new Map(bridges.map((stored) => [stored.id, parseBridgeNetwork(stored)]));
   }
 
-  async #definePredefined(): Promise<void> {
-    const { store, settings } = this.parts;
+  /** Networks that had another bridge until now. */
+  #definePredefined(view: HostView): BridgeNetwork[] {
+    const { store, settings, bridges } = this.parts;
     const named = (name: string): StoredNetwork | undefined =>
       store.networks().find((network) => network.name === name);
     if (!named("host")) store.putNetwork(predefinedNetwork("host", "host"));
     if (!named("none")) store.putNetwork(predefinedNetwork("none", "null"));
-    const around = {
-      ...(await this.#surroundings()),
-      existing: store.networks().filter(({ name }) => name !== "bridge"),
-    };
-    const wanted = defaultBridge({
-      settings,
-      around,
-      before: named("bridge"),
-      view: await viewHost(this.parts.kernel),
-    });
     const before = named("bridge");
-    if (before && (!wanted || wanted.bridgeName !== before.bridgeName)) {
-      store.putNetwork({ ...before, removing: true });
-      await this.#finishRemoval(before);
-    }
-    if (wanted && JSON.stringify(wanted) !== JSON.stringify(named("bridge"))) store.putNetwork(wanted);
+    const others = store.networks().filter(({ name }) => name !== "bridge");
+    const around = { ...this.#surroundings(view), existing: others };
+    const used = others.map(({ bridgeName }) => bridgeName);
+    const wish = {
+      asked: settings.bridge,
+      before: before?.bridgeName ?? "",
+      used,
+      links: view.links,
+      mark: bridges.mark,
+    };
+    const wanted =
+      settings.bridge === "none"
+        ? undefined
+        : defaultBridge({ settings, bridge: chooseBridge(wish), around, before, view });
+    if (before && !wanted) store.deleteNetwork(before.id);
+    if (wanted && JSON.stringify(wanted) !== JSON.stringify(before)) store.putNetwork(wanted);
+    const isReplaced = before && before.bridgeName !== wanted?.bridgeName && isOurs(before.bridgeName, view, bridges);
+    return isReplaced ? [parseBridgeNetwork(before)] : [];
   }
 
-  async #surroundings(): Promise<NetworkSurroundings> {
-    const { kernel, store, settings } = this.parts;
-    const view = await viewHost(kernel);
-    const ours = new Set(store.networks().map((network) => network.bridgeName));
+  #surroundings(view: HostView): NetworkSurroundings {
+    const { store, settings, bridges } = this.parts;
     return {
       existing: store.networks(),
       onLink: [
-        ...view.onLink.filter((route) => !ours.has(route.interface)).map((route) => route.prefix),
+        ...view.onLink.filter((route) => !isOurs(route.interface, view, bridges)).map((route) => route.prefix),
         ...readHostServers().flatMap(serverPrefix),
       ],
       pools: settings.pools.filter((pool) => pool.base.family === 4),
@@ -220,6 +245,27 @@ export class Networks {
     };
   }
 }
+
+const isOurs = (name: string, { links }: HostView, { mark }: Bridges): boolean =>
+  links.some((link) => link.name === name && ownerOf(link, mark) === "ours");
+
+/** The host as it will be without these interfaces. */
+function without(view: HostView, gone: readonly Link[]): HostView {
+  const names = gone.map(({ name }) => name);
+  const indexes = gone.map(({ index }) => index);
+  return {
+    links: view.links.filter(({ name }) => !names.includes(name)),
+    addresses: view.addresses.filter(({ index }) => !indexes.includes(index)),
+    onLink: view.onLink.filter((route) => !names.includes(route.interface)),
+  };
+}
+
+const formerOf = (link: Link, view: HostView): FormerNetwork => ({
+  bridge: link.name,
+  subnets: view.addresses
+    .filter(({ index }) => index === link.index)
+    .map(({ address, prefixLength }) => prefixAround(address, prefixLength)),
+});
 
 const hostHash = (): bigint => createHash("sha256").update(hostname()).digest().readBigUInt64BE(0);
 

@@ -109,22 +109,29 @@ for (const [what, request, code, text] of refused) {
 const settings = (...flags: string[]) =>
   parseSettings(["--data-root", "/d", "--exec-root", "/e", "--keel", "/k", ...flags]);
 const emptyView = { links: [], addresses: [], onLink: [] };
-const bridge = (flags: readonly string[], more: Partial<NetworkSurroundings> = {}, before?: StoredNetwork) =>
-  defaultBridge({ settings: settings(...flags), around: around(more), before, view: emptyView });
+function bridge(flags: readonly string[], more: Partial<NetworkSurroundings> = {}, before?: StoredNetwork) {
+  const given = settings(...flags);
+  const chosen = { name: given.bridge || "hull0" };
+  return defaultBridge({ settings: given, bridge: chosen, around: around(more), before, view: emptyView });
+}
 
 test("the default bridge is hull0 with the next free pool, docker0 with Docker's own addresses", () => {
-  assert.deepEqual([bridge([])?.bridgeName, bridge([])?.ipam[0]?.gateway], ["hull0", "172.17.0.1"]);
+  assert.deepEqual([bridge([]).bridgeName, bridge([]).ipam[0]?.gateway], ["hull0", "172.17.0.1"]);
   const taken = { onLink: [parsePrefix("172.17.0.0/16")] };
-  assert.equal(bridge([], taken)?.ipam[0]?.gateway, "172.18.0.1");
-  assert.equal(bridge(["--bridge", "docker0"])?.ipam[0]?.subnet, "172.17.0.0/16");
-  assert.equal(bridge(["--bip", "10.5.0.1/24", "--fixed-cidr", "10.5.0.128/25"])?.ipam[0]?.ipRange, "10.5.0.128/25");
-  assert.equal(bridge(["--bridge", "none"]), undefined);
+  assert.equal(bridge([], taken).ipam[0]?.gateway, "172.18.0.1");
+  assert.equal(bridge(["--bridge", "docker0"]).ipam[0]?.subnet, "172.17.0.0/16");
+  assert.equal(bridge(["--bip", "10.5.0.1/24", "--fixed-cidr", "10.5.0.128/25"]).ipam[0]?.ipRange, "10.5.0.128/25");
+});
+
+test("the default bridge keeps its subnet when its name has to change", () => {
+  const before = { ...bridge([], { onLink: [parsePrefix("172.17.0.0/16")] }), bridgeName: "hull3" };
+  assert.equal(bridge([], {}, before).ipam[0]?.gateway, "172.18.0.1");
 });
 
 test("the default bridge keeps its addresses over a restart, unless somebody else has them now", () => {
-  const before = bridge([], { onLink: [parsePrefix("172.17.0.0/16")] })!;
-  assert.equal(bridge([], {}, before)?.ipam[0]?.gateway, "172.18.0.1");
-  assert.equal(bridge([], { onLink: [parsePrefix("172.18.0.0/16")] }, before)?.ipam[0]?.gateway, "172.17.0.1");
+  const before = bridge([], { onLink: [parsePrefix("172.17.0.0/16")] });
+  assert.equal(bridge([], {}, before).ipam[0]?.gateway, "172.18.0.1");
+  assert.equal(bridge([], { onLink: [parsePrefix("172.18.0.0/16")] }, before).ipam[0]?.gateway, "172.17.0.1");
 });
 
 test("bad flags are refused by name", () => {

@@ -2,6 +2,11 @@
 import type { ConnectRequest, Endpoint, EndpointRequest, IpamPoolConfig, PublishedPort } from "./api.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "./ipam/prefix.ts";
 
+export interface FoundBridge {
+  readonly group: number;
+  readonly alias: string;
+}
+
 /** As stored. Options are kept as given; `subnets` is what was decided. */
 export interface StoredNetwork {
   readonly id: string;
@@ -23,6 +28,8 @@ export interface StoredNetwork {
   readonly userSubnet: boolean;
   readonly predefined: boolean;
   readonly bridgeName: string;
+  /** The bridge was there before us: what it was is put back instead of deleting it. */
+  readonly found?: FoundBridge;
   /** Being removed: what it has in the kernel is taken away at the next start. */
   readonly removing?: boolean;
 }

@@ -317,7 +317,7 @@ export class Sandboxes {
     const bridgeIndex = this.parts.bridges.indexOf(network);
     const publishes = record.request.ports.length > 0;
     if (bridgeIndex !== undefined)
-      return { endpoint, network, bridgeIndex, publishes, group: this.parts.bridges.group };
+      return { endpoint, network, bridgeIndex, publishes, group: this.parts.bridges.mark.group };
     throw new HullError("unavailable", `bridge ${network.bridge} of network ${network.stored.name} is not there`);
   }
 

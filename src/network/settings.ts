@@ -11,7 +11,7 @@ export interface NetworkSettings {
   readonly execRoot: string;
   readonly keel: string;
   readonly logLevel: LogLevel;
-  /** Name of the default bridge; "none": there is none. */
+  /** Name of the default bridge; empty: chosen; "none": there is none. */
   readonly bridge: string;
   /** Address and prefix of the default bridge; empty: chosen. */
   readonly bip: string;
@@ -34,7 +34,6 @@ export interface NetworkSettings {
 /** Addresses of docker0 where we are in Docker's place. */
 export const DOCKER_BRIDGE = "docker0";
 export const DOCKER_BRIDGE_ADDRESS = "172.17.0.1/16";
-export const OWN_BRIDGE = "hull0";
 const DEFAULT_POOL_SIZE = 4;
 
 const text = { type: "string" } as const;
@@ -87,7 +86,7 @@ export function parseSettings(argv: readonly string[]): NetworkSettings {
     execRoot: required(values, "exec-root"),
     keel: required(values, "keel"),
     logLevel: level as LogLevel,
-    bridge: values.bridge ?? OWN_BRIDGE,
+    bridge: values.bridge ?? "",
     bip: checked("bip", values.bip, parseInterfacePrefix),
     fixedCidr: checked("fixed-cidr", values["fixed-cidr"], parseInterfacePrefix),
     defaultGateway: checked("default-gateway", values["default-gateway"], parseAddress),

@@ -24,6 +24,9 @@ export interface DaemonDescription {
   readonly askPid: () => Promise<number>;
   /** It answers: after start, and after each return. */
   readonly onUp: () => void;
+  /** It ended with `refusedExit` while starting: these arguments will never do. It is not started again. */
+  readonly onRefused?: (why: string) => void;
+  readonly refusedExit?: number;
   readonly log: Log;
 }
 
@@ -41,6 +44,8 @@ export class SupervisedDaemon {
   pid = 0;
   restarts = 0;
   #held: Socket | undefined;
+  /** Started by us, not up yet. */
+  #child: SpawnedDaemon | undefined;
   #stopped = false;
   #failures = 0;
   #lastComplaint = "";
@@ -61,7 +66,13 @@ export class SupervisedDaemon {
   /** Ends the daemon and waits for it, killing it after `deadlineMs`. */
   async terminate(deadlineMs: number): Promise<void> {
     this.stop();
-    if (this.pid !== 0) await terminateProcess(this.pid, deadlineMs);
+    const pid = this.isStarting ? this.#child!.pid : this.pid;
+    if (pid !== 0) await terminateProcess(pid, deadlineMs);
+  }
+
+  /** Its process is there and does not answer yet. */
+  get isStarting(): boolean {
+    return this.#child !== undefined && this.#child.exitCode() === undefined;
   }
 
   async #run(): Promise<void> {
@@ -96,6 +107,7 @@ export class SupervisedDaemon {
     }
     this.#held = socket;
     this.pid = await this.description.askPid();
+    this.#child = undefined;
     this.state = "running";
     log.info(`${name} answers`, { pid: this.pid });
     onUp();
@@ -118,15 +130,26 @@ export class SupervisedDaemon {
 
   async #startAnew(): Promise<Socket> {
     const child = spawnDaemon(this.description);
+    this.#child = child;
     const deadline = Date.now() + START_DEADLINE_MS;
     while (!this.#stopped) {
       const socket = await tryConnect(this.description.socketPath);
       if (socket) return socket;
-      if (child.ended()) throw new Error(`it ended while starting:\n${child.lastWords()}`);
+      if (child.exitCode() !== undefined) throw this.#endedAtStart(child);
       if (Date.now() > deadline) throw giveUp(child);
       await wait(CONNECT_STEP_MS);
     }
     throw new Error("stopped while starting");
+  }
+
+  #endedAtStart(child: SpawnedDaemon): Error {
+    const { refusedExit, onRefused } = this.description;
+    const words = child.lastWords();
+    if (refusedExit !== undefined && child.exitCode() === refusedExit) {
+      this.stop();
+      onRefused?.(words);
+    }
+    return new Error(`it ended while starting:\n${words}`);
   }
 
   async #pause(livedMs: number): Promise<void> {

@@ -6,7 +6,8 @@ import { type RoleName, roleInvocation } from "../../platform/paths.ts";
 
 export interface SpawnedDaemon {
   readonly pid: number;
-  ended(): boolean;
+  /** Undefined while it runs; -1 after a signal. */
+  exitCode(): number | undefined;
   /** The end of its crash output. */
   lastWords(): string;
 }
@@ -34,17 +35,17 @@ export function spawnDaemon({ name, args, logDirectory }: SpawnRequest): Spawned
     env: { ...environment(), HULL_LOG: "file" },
   });
   closeSync(output);
-  let ended = false;
-  child.on("exit", () => {
-    ended = true;
+  let ended: number | undefined;
+  child.on("exit", (code) => {
+    ended = code ?? -1;
   });
   child.on("error", () => {
-    ended = true;
+    ended = -1;
   });
   child.unref();
   return {
     pid: child.pid ?? 0,
-    ended: () => ended,
+    exitCode: () => ended,
     lastWords: () =>
       tailOf(path, begin) ||
       tailOf(join(logDirectory, `${name}.log`), 0)

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type ContainerdClient, call, connectContainerd } from "../../containerd/client.ts";
@@ -73,3 +73,25 @@ test("a daemon is started, started again when killed, adopted by the next superv
   await third.terminate(5000);
   assert.ok(!isAlive(third.pid));
 });
+
+test("a daemon that is told to end while it starts ends too", { timeout: 60_000 }, async () => {
+  const daemon = supervise("info");
+  await until("its process is there", () => daemon.isStarting);
+  const started = processes();
+  assert.equal(started.length, 1);
+  await daemon.terminate(5000);
+  assert.deepEqual(processes(), []);
+});
+
+const processes = (): string[] =>
+  readdirSync("/proc").filter(
+    (pid) => /^\d+$/.test(pid) && isAlive(Number(pid)) && commandOf(pid).includes(join(root, "e")),
+  );
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return ""; // It ended in between.
+  }
+}

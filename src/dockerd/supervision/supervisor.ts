@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { type ContainerdClient, call, decodeEvent } from "../../containerd/client.ts";
-import { NETD_SOCKET } from "../../network/api.ts";
+import { NETD_SOCKET, REFUSED_EXIT } from "../../network/api.ts";
 import type { NetdClient } from "../../network/client.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
@@ -25,6 +25,8 @@ export interface SupervisorParts {
   /** Its images have changed. */
   readonly onImageEvent: () => void;
   readonly onNetworkEvent: () => void;
+  /** A daemon cannot do what the command line asks: the engine cannot start. */
+  readonly onRefused: (why: string) => void;
 }
 
 export interface StorageFacts {
@@ -65,6 +67,8 @@ export class Supervisor {
       log,
       askPid: async () => (await netd.call("ping", {}, { signal: AbortSignal.timeout(ASK_MS) })).pid,
       onUp: () => this.#inBackground("hull-netd", this.#netdUp()),
+      refusedExit: REFUSED_EXIT,
+      onRefused: parts.onRefused,
     });
   }
 
@@ -98,8 +102,9 @@ export class Supervisor {
   }
 
   async #standDown(): Promise<{ readonly done: boolean }> {
+    const retryForMs = this.#netd.isStarting ? ASK_MS : 0;
     try {
-      return await this.parts.netd.call("standDown", {}, { signal: AbortSignal.timeout(ASK_MS), retryForMs: 0 });
+      return await this.parts.netd.call("standDown", {}, { signal: AbortSignal.timeout(ASK_MS), retryForMs });
     } catch (error) {
       this.parts.log.warn(`hull-netd: ${messageOf(error)}`);
       return { done: false };

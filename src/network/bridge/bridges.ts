@@ -4,24 +4,18 @@
  * Lifecycle: `ensure` makes it, or makes it right again (after someone deleted or lowered it, with the ports of connected
  * containers put back) -> `indexOf` for those who attach to it -> `remove`.
  */
-import { createHash } from "node:crypto";
 import { type Operation, operation } from "../../keel/plan.ts";
+import { type EngineMark, ownerOf } from "../engine-mark.ts";
 import type { Address } from "../ipam/prefix.ts";
 import type { Kernel } from "../kernel.ts";
 import { addAddress, type InterfaceAddress } from "../netlink/address.ts";
 import { changeBridgePort, changeLink, createBridge, deleteLink, type Link } from "../netlink/link.ts";
-import { encodeMessages, NETLINK_ROUTE } from "../netlink/message.ts";
+import { encodeMessages, type MessageInput, NETLINK_ROUTE } from "../netlink/message.ts";
 import type { BridgeNetwork, EndpointRecord } from "../record.ts";
 import { netlink, portSettings } from "../sandbox/interface-plan.ts";
 import { newMac } from "../sandbox/pool.ts";
+import { belongsToAnother } from "./bridge-choice.ts";
 import { type HostView, viewHost } from "./host-view.ts";
-
-/** IFLA_GROUP of everything an engine makes on the host, from its exec root; the next number is what is to be deleted. */
-export function interfaceGroup(execRoot: string): number {
-  const hash = createHash("sha256").update(execRoot).digest().readUInt32BE(0);
-  return (0x40000000 | (hash & 0x0ffffffe)) >>> 0;
-}
-export const doomedGroup = (group: number): number => group + 1;
 
 const mayLack = ["ENOENT", "EROFS", "EACCES", "EPERM"] as const;
 
@@ -32,15 +26,17 @@ export class Bridges {
 
   constructor(
     private readonly kernel: Kernel,
-    /** IFLA_GROUP of everything of ours on the host. */
-    readonly group: number,
+    readonly mark: EngineMark,
   ) {}
 
   indexOf(network: BridgeNetwork): number | undefined {
     return this.#indexes.get(network.bridge);
   }
 
-  /** What had to be done, as texts; nothing when all was there. `endpoints` are those connected to this network. */
+  /**
+   * What had to be done, as texts; nothing when all was there. `endpoints` are those connected to this network. Throws conflict when
+   * another engine has an interface of this name.
+   */
   async ensure(network: BridgeNetwork, endpoints: readonly EndpointRecord[], view?: HostView): Promise<string[]> {
     const done: string[] = [];
     let now = view ?? (await viewHost(this.kernel));
@@ -52,6 +48,7 @@ export class Bridges {
       link = now.links.find((candidate) => candidate.name === network.bridge);
     }
     if (!link) throw new Error(`bridge ${network.bridge} was deleted while it was made`);
+    if (ownerOf(link, this.mark) === "another") throw belongsToAnother(link);
     this.#indexes.set(network.bridge, link.index);
     const strays = this.#ports(network, endpoints, { link, view: now });
     // What was on its way when the look was taken may have arrived: only what is still missing is a case for repair.
@@ -63,19 +60,37 @@ export class Bridges {
     return done;
   }
 
+  /** What was there before us stays, as it was; another engine's is left alone. */
   async remove(network: BridgeNetwork): Promise<void> {
     this.#indexes.delete(network.bridge);
-    await this.kernel.run([
+    const { links } = await viewHost(this.kernel);
+    const link = links.find((one) => one.name === network.bridge && ownerOf(one, this.mark) === "ours");
+    if (!link) return;
+    const { found, name } = network.stored;
+    await this.#remove([found ? changeLink({ index: link.index }, found) : deleteLink(link.name)], `network ${name}`);
+  }
+
+  /** Bridges that engines left whose root is gone. */
+  async removeAbandoned(links: readonly Link[]): Promise<void> {
+    if (links.length > 0)
+      await this.#remove(
+        links.map((link) => deleteLink(link.name)),
+        "what another engine left",
+      );
+  }
+
+  async #remove(messages: readonly MessageInput[], cause: string): Promise<void> {
+    const one = (message: MessageInput): Operation =>
       operation(
         "netlink",
-        { protocol: NETLINK_ROUTE, messages: encodeMessages([deleteLink(network.bridge)]) },
-        { tolerate: ["ENODEV"], cause: `network ${network.stored.name}` },
-      ),
-    ]);
+        { protocol: NETLINK_ROUTE, messages: encodeMessages([message]) },
+        { tolerate: ["ENODEV"], cause },
+      );
+    await this.kernel.run(messages.map(one));
   }
 
   #create(network: BridgeNetwork): Operation {
-    const bridge = { name: network.bridge, mac: newMac(), mtu: network.mtu, group: this.group };
+    const bridge = { name: network.bridge, mac: newMac(), mtu: network.mtu, group: this.mark.group };
     return operation(
       "netlink",
       { protocol: NETLINK_ROUTE, messages: encodeMessages([createBridge(bridge)]) },
@@ -95,6 +110,12 @@ export class Bridges {
       ...netlink([addAddress(address)], cause),
       subject: `address of ${network.bridge}`,
     }));
+    const { group, alias } = this.mark;
+    if (link.group !== group || link.alias === "")
+      list.push({
+        ...netlink([changeLink({ index: link.index }, { group, ...(link.alias === "" ? { alias } : {}) })], cause),
+        subject: `mark of ${network.bridge}`,
+      });
     if (!link.up)
       list.push({
         ...netlink([changeLink({ index: link.index }, { up: true })], cause),

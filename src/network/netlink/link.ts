@@ -24,6 +24,7 @@ const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_PID = 19;
+const IFLA_IFALIAS = 20;
 const IFLA_GROUP = 27;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
@@ -142,6 +143,8 @@ export interface LinkChange {
   /** Index of the bridge; 0 takes it off. */
   readonly master?: number;
   readonly rename?: string;
+  /** Empty: it loses what it had. */
+  readonly alias?: string;
 }
 
 export function changeLink(link: LinkName, change: LinkChange): MessageInput {
@@ -152,6 +155,7 @@ export function changeLink(link: LinkName, change: LinkChange): MessageInput {
   if (change.mac !== undefined) attributes.push({ type: IFLA_ADDRESS, value: macBytes(change.mac) });
   if (change.mtu !== undefined) attributes.push({ type: IFLA_MTU, value: u32(change.mtu) });
   if (change.group !== undefined) attributes.push({ type: IFLA_GROUP, value: u32(change.group) });
+  if (change.alias !== undefined) attributes.push({ type: IFLA_IFALIAS, value: Buffer.from(change.alias) });
   if (change.master !== undefined) attributes.push({ type: IFLA_MASTER, value: u32(change.master) });
   const state = change.up === undefined ? {} : { flags: change.up ? IFF_UP : 0, change: IFF_UP };
   return { type: RTM_NEWLINK, header: ifinfomsg({ ...(byName ? {} : link), ...state }), attributes };
@@ -215,6 +219,7 @@ export interface Link {
   readonly master: number;
   readonly group: number;
   readonly kind: string;
+  readonly alias: string;
 }
 
 /** The interface of an RTM_NEWLINK or RTM_DELLINK; undefined for other messages and for bridge port notices. */
@@ -233,5 +238,6 @@ export function decodeLink(message: DecodedMessage): Link | undefined {
     master: number(IFLA_MASTER),
     group: number(IFLA_GROUP),
     kind: info ? attributeText(decodeAttributes(info).get(IFLA_INFO_KIND)) : "",
+    alias: attributeText(attributes.get(IFLA_IFALIAS)),
   };
 }
