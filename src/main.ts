@@ -21,6 +21,5 @@ const byName = roles[called];
 const role = byName ?? roles[first] ?? roles.hull!;
 const argv = process.argv.slice(byName === undefined && roles[first] !== undefined && first !== "hull" ? 3 : 2);
 
-process.exitCode = await (await role()).main(argv);
-// What a daemon has closed may leave deadlines of calls behind (seconds): they must not hold the process.
-if (/^hull(d|-containerd|-netd)$/.test(byName ? called : first)) process.exit();
+// Ends at once: connections and deadlines of calls that nobody waits for any more (seconds) must not hold the process.
+process.exit(await (await role()).main(argv));

@@ -5,9 +5,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { HullError } from "../platform/errors.ts";
+import type { HttpResponse } from "../platform/http-client.ts";
 import type { Session } from "./session.ts";
 import { write } from "./streams/output.ts";
 
@@ -47,10 +47,10 @@ export async function copyFrom(session: Session, copy: CopyFrom): Promise<void> 
   }
   const response = await session.call({ path: `/containers/${copy.container}/archive`, query: { path } });
   if (copy.target === "-") {
-    for await (const chunk of response.body ?? []) await write(process.stdout, chunk as Uint8Array);
+    for await (const chunk of response.body) await write("stdout", chunk);
     return;
   }
-  const stat = decodeStat(response.headers.get("x-docker-container-path-stat"));
+  const stat = decodeStat(response.header("x-docker-container-path-stat"));
   const isDirectory = stat !== undefined && hasBit(stat.mode, GO_DIRECTORY);
   const place = localPlace(copy.target, { sourceName: basename(path), isDirectory, contents: /(^|\/)\.$/.test(path) });
   const archived = stat?.name ?? basename(path);
@@ -94,10 +94,10 @@ function localPlace(target: string, source: Copied): LocalPlace {
 
 const escapeForSed = (text: string): string => text.replace(/[.[\]*^$|\\&]/g, (letter) => `\\${letter}`);
 
-async function unpack(response: Response, args: readonly string[]): Promise<void> {
+async function unpack(response: HttpResponse, args: readonly string[]): Promise<void> {
   const tar = spawn("tar", args, { stdio: ["pipe", "ignore", "pipe"] });
   const ended = endOf(tar);
-  await pipeline(response.body as unknown as AsyncIterable<Uint8Array>, tar.stdin).catch(() => undefined);
+  await pipeline(response.body, tar.stdin).catch(() => undefined);
   await ended;
 }
 
@@ -116,7 +116,7 @@ function endOf(tar: ChildProcess): Promise<void> {
 }
 
 export async function copyTo(session: Session, copy: CopyTo): Promise<void> {
-  const put = (path: string, body: ReadableStream<Uint8Array>) =>
+  const put = (path: string, body: AsyncIterable<Uint8Array>) =>
     session.call({
       method: "PUT",
       path: `/containers/${copy.container}/archive`,
@@ -125,7 +125,7 @@ export async function copyTo(session: Session, copy: CopyTo): Promise<void> {
       body,
     });
   if (copy.source === "-") {
-    await put(copy.path, Readable.toWeb(process.stdin) as ReadableStream<Uint8Array>);
+    await put(copy.path, process.stdin);
     return;
   }
   const local = copy.followLink ? realpathSync(copy.source) : resolve(copy.source);
@@ -138,7 +138,7 @@ export async function copyTo(session: Session, copy: CopyTo): Promise<void> {
   );
   const tar = packer(local, place.name, copy.keepOwners);
   const ended = endOf(tar);
-  await Promise.all([put(place.directory, Readable.toWeb(tar.stdout!) as ReadableStream<Uint8Array>), ended]);
+  await Promise.all([put(place.directory, tar.stdout!), ended]);
 }
 
 function lstatOrRefuse(local: string, shown: string) {
@@ -188,12 +188,12 @@ async function followedStat(session: Session, container: string, path: string): 
 async function statPath(session: Session, container: string, path: string): Promise<PathStat | undefined> {
   try {
     const response = await session.call({ method: "HEAD", path: `/containers/${container}/archive`, query: { path } });
-    return decodeStat(response.headers.get("x-docker-container-path-stat"));
+    return decodeStat(response.header("x-docker-container-path-stat"));
   } catch (error) {
     if (error instanceof HullError && error.code === "not-found") return undefined;
     throw error;
   }
 }
 
-const decodeStat = (header: string | null): PathStat | undefined =>
-  header === null ? undefined : (JSON.parse(Buffer.from(header, "base64").toString()) as PathStat);
+const decodeStat = (header: string | undefined): PathStat | undefined =>
+  header === undefined ? undefined : (JSON.parse(Buffer.from(header, "base64").toString()) as PathStat);

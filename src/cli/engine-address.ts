@@ -1,5 +1,4 @@
 /** Which engine a command talks to: -H, DOCKER_HOST, the current context, hulld's socket, docker's. */
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +37,8 @@ function defaultHost(): string {
 function hostOfContext(options: GlobalOptions): string | undefined {
   const name = options.context ?? process.env.DOCKER_CONTEXT ?? currentContext(options.configDir);
   if (name === undefined || name === "" || name === "default") return undefined;
+  // Loaded for a named context alone: it costs a command 7 ms of its start.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   const id = createHash("sha256").update(name).digest("hex");
   const path = join(options.configDir, "contexts/meta", id, "meta.json");
   const host = readJson(path)?.Endpoints?.docker?.Host;

@@ -32,6 +32,7 @@ export function enginePlace(flags: FlagValues, host: string | undefined): Engine
 export async function isAnswering(host: string): Promise<boolean> {
   try {
     const response = await send(parseHost(host), { method: "GET", path: "/_ping" });
+    await response.text();
     return response.ok;
   } catch {
     // Nothing listens, or it is being replaced: both mean "not yet".

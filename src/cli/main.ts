@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { HullError, messageOf } from "../platform/errors.ts";
 import type { TlsFiles } from "../platform/http-client.ts";
+import { writeText } from "../platform/standard-output.ts";
 import type { Command } from "./command.ts";
 import { type CommandEntry, commandTable, groups } from "./command-table.ts";
 import { defaultConfigDir, type GlobalOptions } from "./engine-address.ts";
@@ -34,7 +35,7 @@ export async function main(argv: string[]): Promise<number> {
     if (!found) return await unknown(program, operands);
     return await runEntry(program, found.entry, { flags, rest: operands.slice(found.length) });
   } catch (error) {
-    return report(error);
+    return await report(error);
   }
 }
 
@@ -49,7 +50,7 @@ function find(operands: readonly string[]): { entry: CommandEntry; length: numbe
 
 async function showOverview(program: string): Promise<number> {
   const { overview } = await import("./help.ts");
-  process.stdout.write(overview(program));
+  await writeText("stdout", overview(program));
   return 0;
 }
 
@@ -57,11 +58,12 @@ async function unknown(program: string, operands: readonly string[]): Promise<nu
   const [first = "", second] = operands;
   if (groups[first] !== undefined && (second === undefined || second === "--help" || second === "-h")) {
     const { groupHelp } = await import("./help.ts");
-    process.stdout.write(groupHelp(program, first));
+    await writeText("stdout", groupHelp(program, first));
     return 0;
   }
   const name = groups[first] === undefined ? first : `${first} ${second}`;
-  process.stderr.write(
+  await writeText(
+    "stderr",
     `${program}: unknown command: ${program} ${name}\n\nRun '${program} --help' for more information\n`,
   );
   return 1;
@@ -78,7 +80,7 @@ async function runEntry(program: string, entry: CommandEntry, given: Given): Pro
   const parsed = parseArguments(program, { name, command, rest: given.rest });
   if (parsed.help) {
     const { commandHelp } = await import("./help.ts");
-    process.stdout.write(commandHelp(program, entry, command));
+    await writeText("stdout", commandHelp(program, entry, command));
     return 0;
   }
   const session = new Session(globalOptions(given.flags), `hull ${name}`);
@@ -144,8 +146,8 @@ function tlsFiles(flags: FlagValues): TlsFiles | undefined {
   return { ca: read("tlscacert", "ca.pem"), cert: read("tlscert", "cert.pem"), key: read("tlskey", "key.pem"), verify };
 }
 
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   const message = messageOf(error);
-  if (message !== "") process.stderr.write(`${message}\n`);
+  if (message !== "") await writeText("stderr", `${message}\n`);
   return error instanceof ExitError ? error.exitCode : 1;
 }

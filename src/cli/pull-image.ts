@@ -34,7 +34,7 @@ export async function pullImage(session: Session, image: string, options: PullOp
     path: "/images/create",
     query: { ...splitReference(image), platform: options.platform },
   });
-  const target = options.toStderr ? process.stderr : process.stdout;
+  const target = options.toStderr ? "stderr" : "stdout";
   for await (const message of jsonValues<ProgressMessage>(response)) {
     if (message.errorDetail) throw new HullError("internal", message.errorDetail.message);
     if (!options.quiet) await write(target, formatProgress(message));

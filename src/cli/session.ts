@@ -3,7 +3,15 @@
  * Lifecycle: created when the command is known -> requests... -> close (hands the command's spans to the engine).
  */
 import { type ErrorCode, HullError, httpStatusOf } from "../platform/errors.ts";
-import { type HttpRequest, type RawStream, send, upgrade } from "../platform/http-client.ts";
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type RawStream,
+  type RequestBody,
+  send,
+  tell,
+  upgrade,
+} from "../platform/http-client.ts";
 import { nowMs } from "../trace/clock.ts";
 import { formatTraceparent, newSpanId, newTraceId, type SpanContext } from "../trace/context.ts";
 import type { SpanRecord } from "../trace/span.ts";
@@ -50,7 +58,7 @@ export class Session {
   }
 
   /** Sends a call; throws what the engine answered unless its status is 1xx-3xx. */
-  async call(call: ApiCall): Promise<Response> {
+  async call(call: ApiCall): Promise<HttpResponse> {
     const response = await this.#timed(call, (request) => send(this.#endpoint(), request));
     if (response.status < 400) return response;
     const text = await response.text();
@@ -73,8 +81,8 @@ export class Session {
       upgrade(this.#endpoint(), { ...request, body: String(request.body ?? "") }),
     );
     if (stream.status === 101 || stream.status === 200) return stream;
-    const chunks: Buffer[] = [];
-    for await (const chunk of stream.socket) chunks.push(chunk as Buffer);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of stream.stream) chunks.push(chunk);
     throw engineError(stream.status, Buffer.concat(chunks).toString());
   }
 
@@ -95,7 +103,7 @@ export class Session {
     );
     const headers = { "Content-Type": "application/json" };
     const request = { method: "POST", path: "/hull/v1/spans", headers, body: JSON.stringify(this.#spans) };
-    await send(this.#endpoint(), request).catch(() => undefined);
+    await tell(this.#endpoint(), request).catch(() => undefined);
   }
 
   #endpoint(): EngineAddress["endpoint"] {
@@ -131,8 +139,8 @@ export class Session {
 
   #request(call: ApiCall, spanId: string): HttpRequest {
     const { body } = call;
-    const raw =
-      body === undefined || typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
+    const isStream = typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+    const raw = typeof body === "string" || body instanceof Uint8Array || isStream;
     const prefix = call.path.startsWith("/hull/") ? "" : `/v${this.#version}`;
     return {
       method: call.method ?? "GET",
@@ -140,17 +148,17 @@ export class Session {
       headers: {
         "User-Agent": "hull",
         traceparent: formatTraceparent({ traceId: this.#root.traceId, spanId }),
-        ...(body === undefined || body instanceof ReadableStream ? {} : { "Content-Type": "application/json" }),
+        ...(body === undefined || isStream ? {} : { "Content-Type": "application/json" }),
         ...call.headers,
       },
-      ...(body === undefined ? {} : { body: raw ? (body as string) : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: raw ? (body as RequestBody) : JSON.stringify(body) }),
       ...(call.signal ? { signal: call.signal } : {}),
     };
   }
 
   async #negotiate(): Promise<void> {
     const response = await send(this.#endpoint(), { method: "GET", path: "/_ping" });
-    this.#version = response.headers.get("api-version") ?? this.#version;
+    this.#version = response.header("api-version") ?? this.#version;
     this.#negotiated = true;
   }
 

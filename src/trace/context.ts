@@ -1,5 +1,4 @@
 /** W3C trace context (https://www.w3.org/TR/trace-context/): the ids that tie the spans of one command together. */
-import { randomBytes } from "node:crypto";
 
 export interface SpanContext {
   /** 32 hex digits. */
@@ -8,8 +7,11 @@ export interface SpanContext {
   readonly spanId: string;
 }
 
-export const newTraceId = (): string => randomBytes(16).toString("hex");
-export const newSpanId = (): string => randomBytes(8).toString("hex");
+// The global crypto: loading node:crypto costs a command 3 ms of its start.
+const randomHex = (bytes: number): string => Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
+
+export const newTraceId = (): string => randomHex(16);
+export const newSpanId = (): string => randomHex(8);
 
 const header = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}/;
 

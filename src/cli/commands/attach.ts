@@ -1,4 +1,5 @@
 import { HullError } from "../../platform/errors.ts";
+import type { HttpResponse } from "../../platform/http-client.ts";
 import type { Command } from "../command.ts";
 import type { ContainerDetails } from "../container-details.ts";
 import { attachStreams } from "../streams/attached.ts";
@@ -44,7 +45,7 @@ export const command: Command = {
 };
 
 /** The container's exit code, or 0 when the user detached and it still runs. */
-async function exitCode(waiting: Response, inspect: () => Promise<ContainerDetails>): Promise<number> {
+async function exitCode(waiting: HttpResponse, inspect: () => Promise<ContainerDetails>): Promise<number> {
   const ended = waiting.json() as Promise<{ StatusCode: number }>;
   const still = inspect().then(
     (details) => details.State.Running,

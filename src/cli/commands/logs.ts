@@ -43,7 +43,7 @@ export const command: Command = {
         until: timestampOf(flags.text("until")),
       },
     });
-    await copyOutput((response.body ?? []) as AsyncIterable<Uint8Array>, details.Config.Tty);
+    await copyOutput(response.body, details.Config.Tty);
     return 0;
   },
 };

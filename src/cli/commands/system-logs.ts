@@ -14,7 +14,7 @@ export const command: Command = {
       path: "/hull/v1/logs",
       query: { daemon: operands[0], since: timestampOf(flags.text("since")), tail: flags.text("tail") },
     });
-    for await (const chunk of response.body ?? []) await write(process.stdout, chunk as Uint8Array);
+    for await (const chunk of response.body) await write("stdout", chunk);
     return 0;
   },
 };

@@ -2,7 +2,7 @@
  * A hijacked connection joined to our own stdin, stdout and stderr. Lifecycle: open -> both directions run -> the
  * output ends (`done`) -> dispose (gives the terminal and stdin back).
  */
-import type { Socket } from "node:net";
+import type { ByteStream } from "../../platform/byte-stream.ts";
 import type { RawStream } from "../../platform/http-client.ts";
 import { copyOutput } from "./output.ts";
 import { rawMode } from "./terminal.ts";
@@ -17,37 +17,39 @@ export interface Attached extends Disposable {
   readonly done: Promise<void>;
 }
 
-export function attachStreams(stream: RawStream, options: AttachOptions): Attached {
+export function attachStreams({ stream }: RawStream, options: AttachOptions): Attached {
   using cleanup = new DisposableStack();
   if (options.stdin && options.terminal) cleanup.use(rawMode());
-  if (options.stdin) cleanup.use(forwardStdin(stream.socket));
-  else stream.socket.end();
-  const done = copyOutput(stream.socket, options.terminal);
+  if (options.stdin) cleanup.use(forwardStdin(stream));
+  else stream.end();
+  const done = copyOutput(stream, options.terminal);
   const owned = cleanup.move();
   return {
     done,
     [Symbol.dispose]: () => {
       owned.dispose();
-      stream.socket.destroy();
+      stream[Symbol.dispose]();
     },
   };
 }
 
-/** stdin to the process with back-pressure; its end is a half-close. */
-function forwardStdin(socket: Socket): Disposable {
+/** stdin to the process, one piece at a time; its end is a half-close. */
+function forwardStdin(stream: ByteStream): Disposable {
   const { stdin } = process;
   const onData = (bytes: Buffer) => {
-    if (socket.writable && !socket.write(bytes)) stdin.pause();
+    stdin.pause();
+    // A process that has ended reads no more: its end shows in the output.
+    stream.write(bytes).then(
+      () => stdin.resume(),
+      () => undefined,
+    );
   };
-  const onDrain = () => stdin.resume();
-  const onEnd = () => socket.end();
+  const onEnd = () => stream.end();
   stdin.on("data", onData).on("end", onEnd);
-  socket.on("drain", onDrain);
   stdin.resume();
   return {
     [Symbol.dispose]: () => {
       stdin.off("data", onData).off("end", onEnd);
-      socket.off("drain", onDrain);
       stdin.pause();
       stdin.unref?.();
     },

@@ -1,11 +1,13 @@
 /** The user's terminal: raw mode while attached, its size, changes of its size. */
+import { isTerminal } from "../../platform/standard-output.ts";
+
 export interface TerminalSize {
   readonly rows: number;
   readonly columns: number;
 }
 
-export const stdinIsTerminal = (): boolean => process.stdin.isTTY === true;
-export const stdoutIsTerminal = (): boolean => process.stdout.isTTY === true;
+export const stdinIsTerminal = (): boolean => isTerminal("stdin");
+export const stdoutIsTerminal = (): boolean => isTerminal("stdout");
 
 export function terminalSize(): TerminalSize {
   return { rows: process.stdout.rows ?? 0, columns: process.stdout.columns ?? 0 };

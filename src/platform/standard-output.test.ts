@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const module = JSON.stringify(join(import.meta.dirname, "standard-output.ts"));
+const script = (body: string) => `import * as out from ${module}; ${body}`;
+const shell = (command: string, body: string) =>
+  spawnSync("sh", ["-c", command], {
+    env: { ...process.env, BUN: process.execPath, BODY: script(body) },
+    encoding: "utf8",
+  });
+
+const many = `for (let i = 0; i < 40; i++) await out.writeOutput("stdout", Buffer.alloc(100_000, 97));`;
+
+test("a slow reader gets every byte", () => {
+  assert.equal(shell('"$BUN" -e "$BODY" | (sleep 0.3; wc -c)', many).stdout.trim(), "4000000");
+});
+
+test("a pipe that somebody made non-blocking gets every byte", () => {
+  const nonBlocking =
+    "import fcntl,os,sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); os.execvp(sys.argv[1], sys.argv[1:])";
+  const program = process.env.PYTHON ?? "python3";
+  const ran = shell(`${program} -c '${nonBlocking}' "$BUN" -e "$BODY" | (sleep 0.3; wc -c)`, many);
+  assert.equal(ran.stdout.trim(), "4000000");
+});
+
+test("a reader that has gone is EPIPE", () => {
+  const body = `${"try {"} ${many} } catch (error) { process.exit(error.code === "EPIPE" ? 7 : 1) }`;
+  assert.match(shell('{ "$BUN" -e "$BODY"; echo "ended with $?" >&2; } | true', body).stderr, /ended with 7/);
+});
+
+test("files, pipes and the null device are no terminals", () => {
+  const body = `console.log([out.isTerminal("stdin"), out.isTerminal("stdout")].join())`;
+  assert.equal(
+    execFileSync(process.execPath, ["-e", script(body)], { stdio: ["ignore", "pipe", "inherit"] }).toString(),
+    "false,false\n",
+  );
+});
