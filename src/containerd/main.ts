@@ -1,6 +1,8 @@
 /** The role hull-containerd. */
+
 import { messageOf } from "../platform/errors.ts";
 import { openLog } from "../platform/log.ts";
+import { writeNow } from "../platform/standard-output.ts";
 import { startDaemon } from "./daemon.ts";
 import { parseOptions, usage } from "./options.ts";
 
@@ -10,11 +12,11 @@ export async function main(argv: string[]): Promise<number> {
   try {
     options = parseOptions(argv);
   } catch (error) {
-    process.stderr.write(`hull-containerd: ${messageOf(error)}\nRun 'hull-containerd --help' for its flags.\n`);
+    writeNow("stderr", `hull-containerd: ${messageOf(error)}\nRun 'hull-containerd --help' for its flags.\n`);
     return 2;
   }
   if (options === undefined) {
-    process.stdout.write(usage);
+    writeNow("stdout", usage);
     return 0;
   }
   const log = openLog({ name: "hull-containerd", level: options.logLevel, dataRoot: options.dataRoot });

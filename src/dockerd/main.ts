@@ -1,6 +1,8 @@
 /** The role hulld: flags, settings, the daemon's life and its signals. */
+
 import { HullError, messageOf } from "../platform/errors.ts";
 import { openLog } from "../platform/log.ts";
+import { writeNow } from "../platform/standard-output.ts";
 import { HULL_VERSION } from "../platform/version.ts";
 import { loadConfig } from "./config-merge.ts";
 import { type CommandLine, helpText, parseFlags } from "./flags.ts";
@@ -17,7 +19,7 @@ export async function main(argv: string[]): Promise<number> {
   try {
     line = parseFlags(argv);
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\nSee 'hulld --help'.\n`);
+    writeNow("stderr", `${messageOf(error)}\nSee 'hulld --help'.\n`);
     return BAD_USAGE;
   }
   if (line.kind === "help") return say(helpText());
@@ -28,13 +30,13 @@ export async function main(argv: string[]): Promise<number> {
     if (line.kind === "validate") return say("configuration OK\n");
     return await run(line, config);
   } catch (error) {
-    process.stderr.write(`failed to start daemon: ${messageOf(error)}\n`);
+    writeNow("stderr", `failed to start daemon: ${messageOf(error)}\n`);
     return 1;
   }
 }
 
 function say(text: string): number {
-  process.stdout.write(text);
+  writeNow("stdout", text);
   return 0;
 }
 

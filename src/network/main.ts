@@ -1,4 +1,5 @@
 /** hull-netd: networks, addresses, published ports, firewall and DNS of one engine. */
+
 import { mkdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { KeelServe } from "../keel/serve.ts";
 import { codeOf, during, HullError, messageOf } from "../platform/errors.ts";
 import { type Log, openLog } from "../platform/log.ts";
 import { serveConnection } from "../platform/rpc-server.ts";
+import { writeNow } from "../platform/standard-output.ts";
 import { listenUnix } from "../platform/unix-listener.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
@@ -37,7 +39,7 @@ export async function main(argv: string[]): Promise<number> {
 
 /** What the caller shows is on stderr. */
 function refuse(error: unknown): number {
-  process.stderr.write(`${messageOf(error)}\n`);
+  writeNow("stderr", `${messageOf(error)}\n`);
   return REFUSED_EXIT;
 }
 

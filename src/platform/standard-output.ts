@@ -45,6 +45,18 @@ export async function writeText(name: OutputName, text: string): Promise<void> {
   await writeOutput(name, rest);
 }
 
+/** The last words of a process: written before it returns, however slow the reader. A reader that has gone misses them. */
+export function writeNow(name: OutputName, text: string): void {
+  for (let rest: Uint8Array = Buffer.from(text); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(descriptorOf[name], rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
+  }
+}
+
 const NULL_DEVICE = 0x103;
 
 /** Whether a descriptor leads to a terminal. Files, pipes and /dev/null are told without the runtime's terminal module (5 ms). */

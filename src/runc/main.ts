@@ -1,5 +1,7 @@
 /** `hull-runc`: an OCI runtime's command line, with runc's flags and words. Only the chosen command is loaded. */
+
 import { HullError, messageOf } from "../platform/errors.ts";
+import { writeNow, writeText } from "../platform/standard-output.ts";
 import { HULL_VERSION as version } from "../platform/version.ts";
 import { type CliCommand, type CliLog, openCliLog } from "./cli/context.ts";
 import { isOn, type ParsedFlags, parseFlags, text } from "./cli/flags.ts";
@@ -49,7 +51,7 @@ function logOf(flags: ParsedFlags): CliLog {
 /** Where runc's callers look: in the log, and on stderr when that is a file. */
 function say(log: CliLog, message: string): void {
   log.write("error", message);
-  if (log.toFile) process.stderr.write(`${message}\n`);
+  if (log.toFile) writeNow("stderr", `${message}\n`);
 }
 
 async function runCommand(name: string, global: ParsedFlags, log: CliLog): Promise<number> {
@@ -58,7 +60,7 @@ async function runCommand(name: string, global: ParsedFlags, log: CliLog): Promi
   const { command } = await load();
   const flags = parseFlags({ ...command.flags, help: globalFlags.help }, global.rest.slice(1));
   if (isOn(flags, "help")) {
-    process.stdout.write(`usage: hull-runc ${command.usage}\n${command.about}\n`);
+    await writeText("stdout", `usage: hull-runc ${command.usage}\n${command.about}\n`);
     return 0;
   }
   const [least, most] = command.arguments;
@@ -80,12 +82,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     const global = parseFlags(globalFlags, argv);
     log = logOf(global);
     if (isOn(global, "version")) {
-      process.stdout.write(`hull-runc version ${version}\nspec: 1.2.0\n`);
+      await writeText("stdout", `hull-runc version ${version}\nspec: 1.2.0\n`);
       return 0;
     }
     const [name] = global.rest;
     if (name === undefined || isOn(global, "help")) {
-      process.stdout.write(usage);
+      await writeText("stdout", usage);
       return 0;
     }
     attempt = name === "run" || name === "create" ? `runc ${name} failed: ` : "";

@@ -1,6 +1,8 @@
 /** What a command works with: the state root and where its messages go. */
+
 import { appendFileSync } from "node:fs";
 import { HullError } from "../../platform/errors.ts";
+import { writeNow } from "../../platform/standard-output.ts";
 import type { ParsedFlags } from "./flags.ts";
 
 export interface CliContext {
@@ -43,7 +45,7 @@ export function openCliLog(file: string | undefined, format: string, debug: bool
     write(level, message) {
       if (level === "debug" && !debug) return;
       if (toFile) appendFileSync(file, line(level, message), { mode: 0o644 });
-      else process.stderr.write(line(level, message));
+      else writeNow("stderr", line(level, message));
     },
   };
 }

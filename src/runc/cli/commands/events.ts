@@ -1,4 +1,5 @@
 import { HullError } from "../../../platform/errors.ts";
+import { writeText } from "../../../platform/standard-output.ts";
 import { readStats } from "../../cgroup/read-stats.ts";
 import type { BlkioEntry, CgroupStats } from "../../cgroup/stats.ts";
 import type { CliCommand } from "../context.ts";
@@ -47,8 +48,8 @@ async function follow(root: string, state: ContainerState, intervalMs: number): 
   while ((await statusOf(root, state)) !== "stopped") {
     const stats = await readStats(state.cgroup);
     for (; kills < stats.memory.oomKills; kills++)
-      process.stdout.write(`${JSON.stringify({ type: "oom", id: state.id })}\n`);
-    process.stdout.write(eventOf(state.id, stats));
+      await writeText("stdout", `${JSON.stringify({ type: "oom", id: state.id })}\n`);
+    await writeText("stdout", eventOf(state.id, stats));
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }
 }
@@ -63,7 +64,7 @@ export const command: CliCommand = {
     const state = load(root, flags.rest[0]!);
     if ((await statusOf(root, state)) === "stopped")
       throw new HullError("failed-precondition", `container with id ${state.id} is not running`);
-    if (isOn(flags, "stats")) process.stdout.write(eventOf(state.id, await readStats(state.cgroup)));
+    if (isOn(flags, "stats")) await writeText("stdout", eventOf(state.id, await readStats(state.cgroup)));
     else await follow(root, state, intervalMs);
     return 0;
   },

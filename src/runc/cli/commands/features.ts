@@ -1,4 +1,5 @@
 import { allCapabilities } from "../../../oci/capabilities.ts";
+import { writeText } from "../../../platform/standard-output.ts";
 import type { CliCommand } from "../context.ts";
 
 const hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
@@ -60,7 +61,7 @@ export const command: CliCommand = {
         memoryPolicy: {},
       },
     };
-    process.stdout.write(`${JSON.stringify(features, undefined, 4)}\n`);
+    await writeText("stdout", `${JSON.stringify(features, undefined, 4)}\n`);
     return 0;
   },
 };

@@ -1,4 +1,5 @@
 import { HullError } from "../../../platform/errors.ts";
+import { writeText } from "../../../platform/standard-output.ts";
 import type { CliCommand, CliContext } from "../context.ts";
 import { listEngineContainers } from "../engine-containers.ts";
 import { isOn, text } from "../flags.ts";
@@ -42,8 +43,8 @@ export const command: CliCommand = {
   async run(context) {
     const { flags } = context;
     const listed = [...(await own(context)), ...listEngineContainers(text(flags, "exec-root") ?? "/run/hull")];
-    if (isOn(flags, "quiet")) process.stdout.write(listed.map(({ id }) => `${id}\n`).join(""));
-    else if (text(flags, "format") === "json") process.stdout.write(JSON.stringify(listed));
+    if (isOn(flags, "quiet")) await writeText("stdout", listed.map(({ id }) => `${id}\n`).join(""));
+    else if (text(flags, "format") === "json") await writeText("stdout", JSON.stringify(listed));
     else if ((text(flags, "format") ?? "table") === "table") {
       const rows = listed.map(({ id, pid, status, bundle, created, owner }) => [
         id,
@@ -53,7 +54,7 @@ export const command: CliCommand = {
         created,
         owner,
       ]);
-      process.stdout.write(formatTable(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], rows));
+      await writeText("stdout", formatTable(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], rows));
     } else throw new HullError("invalid-argument", "invalid format option");
     return 0;
   },

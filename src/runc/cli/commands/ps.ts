@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { HullError } from "../../../platform/errors.ts";
+import { writeText } from "../../../platform/standard-output.ts";
 import { pidsOf } from "../../cgroup/control.ts";
 import type { CliCommand } from "../context.ts";
 import { text } from "../flags.ts";
@@ -14,7 +15,7 @@ export const command: CliCommand = {
     const [id, ...given] = context.flags.rest;
     const pids = await pidsOf(load(context.root, id!).cgroup);
     if (text(context.flags, "format") === "json") {
-      process.stdout.write(`${JSON.stringify(pids.sort((a, b) => a - b))}\n`);
+      await writeText("stdout", `${JSON.stringify(pids.sort((a, b) => a - b))}\n`);
       return 0;
     }
     const { stdout, status, stderr, error } = spawnSync("ps", given.length > 0 ? given : ["-ef"], { encoding: "utf8" });
@@ -23,7 +24,7 @@ export const command: CliCommand = {
     const column = head.trim().split(/\s+/).indexOf("PID");
     if (column < 0) throw new HullError("invalid-argument", "couldn't find PID field in ps output");
     const own = lines.filter((line) => pids.includes(Number(line.trim().split(/\s+/)[column])));
-    process.stdout.write([head, ...own].map((line) => `${line}\n`).join(""));
+    await writeText("stdout", [head, ...own].map((line) => `${line}\n`).join(""));
     return 0;
   },
 };

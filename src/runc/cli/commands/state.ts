@@ -1,3 +1,4 @@
+import { writeText } from "../../../platform/standard-output.ts";
 import type { CliCommand } from "../context.ts";
 import { load, statusOf } from "../state.ts";
 
@@ -23,7 +24,7 @@ export const command: CliCommand = {
       ...(annotations && { annotations }),
       owner,
     };
-    process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`);
+    await writeText("stdout", `${JSON.stringify(shown, undefined, 2)}\n`);
     return 0;
   },
 };
