@@ -24,7 +24,7 @@ import { Daemon } from "./gen/hull/containerd/v1/daemon_pb.ts";
 import { ImageStore } from "./gen/hull/containerd/v1/images_pb.ts";
 import { Rootfs } from "./gen/hull/containerd/v1/rootfs_pb.ts";
 import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
-import { GrpcTransport } from "./grpc/transport.ts";
+import { ContainerdTransport } from "./transport.ts";
 
 export { type ContainerdEvent, decodeEvent } from "./events.ts";
 
@@ -46,7 +46,7 @@ const services = {
   taskExtras: TaskExtras,
 } as const satisfies Record<string, DescService>;
 
-/** One typed client per service, all over one connection. */
+/** One typed client per service, all over the same connections. */
 export type ContainerdClient = {
   readonly [K in keyof typeof services]: Client<(typeof services)[K]>;
 } & AsyncDisposable;
@@ -59,7 +59,7 @@ export interface ContainerdClientOptions {
 }
 
 export function connectContainerd(options: ContainerdClientOptions): ContainerdClient {
-  const transport = new GrpcTransport(options.socketPath, { "containerd-namespace": options.namespace });
+  const transport = new ContainerdTransport(options.socketPath, { "containerd-namespace": options.namespace });
   const clients = Object.fromEntries(
     Object.entries(services).map(([name, service]) => [
       name,

@@ -34,7 +34,7 @@ import { LayerStore } from "./images/layer-store.ts";
 import type { DaemonOptions } from "./options.ts";
 import { type Roots, rootsOf } from "./roots.ts";
 import { runtimePlans } from "./runtime-plans.ts";
-import { serveGrpc } from "./server.ts";
+import { serveServices } from "./server.ts";
 import { startCalls } from "./services/call.ts";
 import { containersService } from "./services/containers-service.ts";
 import { contentService } from "./services/content-service.ts";
@@ -98,7 +98,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     keelPid: () => keel.pid,
     cgroupMode: plans.cgroupMode,
   };
-  const server = await serveGrpc({
+  const server = await serveServices({
     path: roots.socket,
     routes: (router) => routes(router, parts),
     startCall: startCalls(tracer),

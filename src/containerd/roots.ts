@@ -36,7 +36,7 @@ export function rootsOf(dataRoot: string, execRoot: string): Roots {
     pauseSockets: join(execRoot, "p"),
     shimSockets: join(execRoot, "s"),
   };
-  const longest = `${roots.socket}.00000000.tmp`;
+  const longest = `${roots.socket}.ttrpc`;
   if (Buffer.byteLength(longest) > MAX_SOCKET_PATH) {
     throw new HullError(
       "invalid-argument",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, unlinkSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,24 +12,35 @@ import { call, connectContainerd } from "./client.ts";
 import { Content } from "./gen/containerd/services/content/v1/content_pb.ts";
 import { Events } from "./gen/containerd/services/events/v1/events_pb.ts";
 import { Namespaces } from "./gen/containerd/services/namespaces/v1/namespaces_pb.ts";
-import { serveGrpc } from "./server.ts";
+import { serveServices } from "./server.ts";
 import { namespaceOf, startCalls } from "./services/call.ts";
+import { encodeFrame, encodeRequest, REQUEST } from "./ttrpc/frames.ts";
 
 async function within(
-  body: (client: ReturnType<typeof connectContainerd>, facts: { spans: SpanRecord[]; path: string }) => Promise<void>,
+  body: (
+    client: ReturnType<typeof connectContainerd>,
+    facts: { spans: SpanRecord[]; path: string; ended: Promise<void> },
+  ) => Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "hull-grpc-"));
   const path = join(directory, "s.sock");
   const spans: SpanRecord[] = [];
-  await using _ = await serveGrpc({
+  /** A namespaces.Create has seen its abort. */
+  const ended = Promise.withResolvers<void>();
+  await using _ = await serveServices({
     path,
     startCall: startCalls(new Tracer("test", { record: (span) => void spans.push(span) })),
     onRecreated: () => {},
     routes: (router) => {
       router.service(Namespaces, {
         get: ({ name }, context) => ({ namespace: { name: `${namespaceOf(context)}/${name}` } }),
+        create: async (_, { signal }) => {
+          if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          ended.resolve();
+          throw signal.reason;
+        },
         delete: () => {
-          throw new HullError("conflict", "is in use", { facts: { who: "container ü" } });
+          throw new HullError("conflict", "is in use", { facts: { who: "container ü", times: 2 } });
         },
       });
       router.service(Content, {
@@ -46,33 +58,88 @@ async function within(
   });
   const client = connectContainerd({ socketPath: path, namespace: "moby" });
   try {
-    await body(client, { spans, path });
+    await body(client, { spans, path, ended: ended.promise });
   } finally {
     await client[Symbol.asyncDispose]();
     rmSync(directory, { recursive: true });
   }
 }
 
-test("calls carry the client's namespace and the caller's trace", async () => {
-  await within(async (client, { spans }) => {
-    const parent = parseTraceparent(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`)!;
-    const { namespace } = await client.namespaces.get({ name: "x" }, call({ parent }));
-    assert.equal(namespace?.name, "moby/x");
-    assert.deepEqual(
-      [spans[0]?.traceId, spans[0]?.parentId, spans[0]?.name],
-      [parent.traceId, parent.spanId, "namespaces.Get"],
-    );
+// A call that can be aborted goes over gRPC, one that cannot over ttrpc.
+for (const [protocol, options] of [
+  ["ttrpc", {}],
+  ["gRPC", { signal: new AbortController().signal }],
+] as const) {
+  test(`calls over ${protocol} carry the client's namespace and the caller's trace`, async () => {
+    await within(async (client, { spans }) => {
+      const parent = parseTraceparent(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`)!;
+      const { namespace } = await client.namespaces.get({ name: "x" }, call({ parent, ...options }));
+      assert.equal(namespace?.name, "moby/x");
+      assert.deepEqual(
+        [spans[0]?.traceId, spans[0]?.parentId, spans[0]?.name],
+        [parent.traceId, parent.spanId, "namespaces.Get"],
+      );
+    });
+  });
+
+  test(`errors over ${protocol} keep code, text and facts`, async () => {
+    await within(async (client) => {
+      await assert.rejects(client.namespaces.delete({ name: "x" }, options), (error) => {
+        assert.ok(error instanceof HullError);
+        const { code, message, facts } = error;
+        assert.deepEqual([code, message, facts], ["conflict", "is in use", { who: "container ü", times: 2 }]);
+        return true;
+      });
+      await assert.rejects(client.images.list({}, options), (error) => codeOf(error) === "unimplemented");
+    });
+  });
+
+  test(`a call over ${protocol} that is not answered ends with its deadline, on the other side too`, async () => {
+    await within(async (client, { ended }) => {
+      const slow = client.namespaces.create({}, call({ timeoutMs: 50, ...options }));
+      await assert.rejects(slow, (error) => codeOf(error) === "deadline-exceeded");
+      await ended;
+    });
+  });
+}
+
+test("calls over one connection are answered in any order", async () => {
+  await within(async (client) => {
+    const order: string[] = [];
+    const slow = client.namespaces.create({}, call({ timeoutMs: 200 })).catch(() => order.push("slow"));
+    await client.namespaces.get({ name: "x" }).then(() => order.push("fast"));
+    await slow;
+    assert.deepEqual(order, ["fast", "slow"]);
   });
 });
 
-test("errors keep code, text and facts over the wire", async () => {
-  await within(async (client) => {
-    await assert.rejects(client.namespaces.delete({ name: "x" }), (error) => {
-      assert.ok(error instanceof HullError);
-      assert.deepEqual([error.code, error.message, error.facts], ["conflict", "is in use", { who: "container ü" }]);
-      return true;
-    });
-    await assert.rejects(client.images.list({}), (error) => codeOf(error) === "unimplemented");
+test("a connection that ends aborts the calls on it, and the next call dials again", async () => {
+  await within(async (client, { ended, path }) => {
+    const socket = net.connect(`${path}.ttrpc`);
+    const request = { service: Namespaces.typeName, method: "Create", timeoutMs: 0, metadata: new Map() };
+    const payload = encodeRequest({ ...request, payload: new Uint8Array() });
+    socket.write(encodeFrame({ streamId: 1, type: REQUEST, payload }));
+    setTimeout(() => socket.destroy(), 20);
+    await ended;
+    assert.equal((await client.namespaces.get({ name: "x" })).namespace?.name, "moby/x");
+  });
+});
+
+test("what is no ttrpc is refused, and others are served on", async () => {
+  await within(async (client, { path }) => {
+    const closed = (bytes: Buffer) =>
+      new Promise<void>((resolve) =>
+        net
+          .connect(`${path}.ttrpc`)
+          .on("close", () => resolve())
+          .on("error", () => {})
+          .resume()
+          .end(bytes),
+      );
+    await closed(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    await closed(Buffer.alloc(5));
+    await closed(encodeFrame({ streamId: 1, type: REQUEST, payload: Buffer.from([0x0a, 0x7f]) }));
+    assert.equal((await client.namespaces.get({ name: "x" })).namespace?.name, "moby/x");
   });
 });
 

@@ -24,8 +24,8 @@ import { DOCKER_VERSION } from "./system/docker-version.ts";
 import { readHostFacts } from "./system/host-facts.ts";
 
 const DOCKER_SOCKET = "/var/run/docker.sock";
-/** netd's and the shims' sockets lie below the exec root; a socket path holds 107 bytes. */
-const MAX_EXEC_ROOT_BYTES = 80;
+/** `/containerd/containerd.sock.ttrpc` lies below the exec root; a socket path holds 107 bytes. */
+const MAX_EXEC_ROOT_BYTES = 74;
 
 export interface Hulld {
   /** Resolves with the reason when what the flags ask for cannot be had. */

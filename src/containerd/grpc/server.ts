@@ -34,7 +34,7 @@ export type StartCall = (call: IncomingCall) => StartedCall;
 
 type Handler = (request: unknown, context: HandlerContext) => unknown;
 
-interface Route {
+export interface Route {
   readonly method: DescMethod;
   readonly handler: Handler;
 }
@@ -53,11 +53,16 @@ export class GrpcRoutes {
     }
   }
 
+  /** By "/service/method"; undefined: not implemented. */
+  find(path: string): Route | undefined {
+    return this.#routes.get(path);
+  }
+
   /** Listener of the server's `stream` event. */
   onStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void {
     stream.on("error", () => {});
     const path = headers[":path"] ?? "";
-    const route = this.#routes.get(path);
+    const route = this.find(path);
     if (!String(headers["content-type"] ?? "").startsWith("application/grpc")) {
       stream.respond({ ":status": 415 }, { endStream: true });
       return;
