@@ -1,9 +1,9 @@
 /** Everything hull-containerd keeps, opened together. Lifecycle: open -> use -> dispose (closes the databases). */
 import { mkdirSync, readdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
 import { operation } from "../keel/plan.ts";
 import { messageOf } from "../platform/errors.ts";
+import { isNoSpace, Reserve } from "../platform/reserve.ts";
 import { LocalContent } from "./content/local-content.ts";
 import type { EventBroker } from "./event-broker.ts";
 import type { Kernel } from "./kernel.ts";
@@ -14,7 +14,7 @@ import { overlay2Driver } from "./snapshots/overlay2.ts";
 import { Snapshotters } from "./snapshots/snapshotters.ts";
 import { vfsDriver } from "./snapshots/vfs.ts";
 import { ContainerRecords } from "./store/containers.ts";
-import { openDatabase } from "./store/database.ts";
+import { type Database, openDatabase } from "./store/database.ts";
 import { ImageRecords } from "./store/images.ts";
 import { Leases } from "./store/leases.ts";
 import { NamespaceRecords } from "./store/namespaces.ts";
@@ -43,8 +43,14 @@ export interface StoresOptions {
 export async function openStores(options: StoresOptions): Promise<Stores> {
   const { roots, kernel, events } = options;
   mkdirSync(roots.trash, { recursive: true, mode: 0o700 });
-  const open = (name: keyof typeof schemaVersions, synchronous: "FULL" | "NORMAL"): DatabaseSync =>
-    openDatabase({ path: join(roots.containerd, `${name}.db`), synchronous, schemaVersion: schemaVersions[name] });
+  const reserve = new Reserve(join(roots.containerd, "reserve"));
+  const open = (name: keyof typeof schemaVersions, synchronous: "FULL" | "NORMAL"): Database =>
+    openDatabase({
+      path: join(roots.containerd, `${name}.db`),
+      synchronous,
+      schemaVersion: schemaVersions[name],
+      reserve,
+    });
   const metadata = open("metadata", "FULL");
   const state = open("state", "NORMAL");
   const degraded: string[] = [];
@@ -81,7 +87,7 @@ const announceContent =
   (namespace: string, change: "create" | "delete", { digest, size }: { digest: string; size: number }): void =>
     events.publish(namespace, `/content/${change}`, { digest, size: BigInt(size) });
 
-async function openSnapshotters(options: StoresOptions, db: DatabaseSync, degraded: string[]): Promise<Snapshotters> {
+async function openSnapshotters(options: StoresOptions, db: Database, degraded: string[]): Promise<Snapshotters> {
   const { roots, kernel, warn } = options;
   const refusal = await overlayRefusal(roots, kernel);
   if (refusal !== "")
@@ -136,7 +142,7 @@ async function overlayRefusal(roots: Roots, kernel: Kernel): Promise<string> {
     ]);
     return "";
   } catch (error) {
-    return messageOf(error);
+    return isNoSpace(error) ? "" : messageOf(error); // A full disk says nothing about overlayfs.
   } finally {
     await kernel.run([operation("removeTree", { path: probe }, { cause })]);
   }

@@ -257,7 +257,8 @@ export class Sandboxes {
   async #release(record: SandboxRecord): Promise<void> {
     const { store, ports, rules, dns, undertaker, book } = this.parts;
     const leaving: SandboxRecord = { ...record, state: "releasing" };
-    this.#put(leaving);
+    this.parts.store.leaveSandbox(leaving);
+    this.parts.zoneChanged();
     for (const endpoint of record.endpoints) book.released(endpoint);
     await dns.stop(record.containerId);
     if (record.ports.length > 0) {

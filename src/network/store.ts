@@ -3,7 +3,7 @@
  * as what they describe is). Reads are from memory.
  *
  * Lifecycle: `openStore` reads everything and refuses a schema it does not know; each `put` has been written when it returns (temporary
- * name and rename; fsync only below the data root).
+ * name and rename; fsync only below the data root). Removals are recorded on a full disk too.
  */
 import {
   closeSync,
@@ -14,10 +14,11 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { during, HullError } from "../platform/errors.ts";
+import { isNoSpace, Reserve } from "../platform/reserve.ts";
 import type { SandboxRecord, StoredNetwork, StoredReservation } from "./record.ts";
 
 const SCHEMA = 1;
@@ -34,12 +35,14 @@ export class NetworkStore {
   readonly #sandboxes = new Map<string, SandboxRecord>();
   readonly #durablePath: string;
   readonly #sandboxDirectory: string;
+  readonly #reserve: Reserve;
 
   constructor(roots: { readonly dataRoot: string; readonly execRoot: string }) {
     this.#durablePath = join(roots.dataRoot, "network", "networks.json");
     this.#sandboxDirectory = join(roots.execRoot, "network", "containers");
     mkdirSync(dirname(this.#durablePath), { recursive: true, mode: 0o711 });
     mkdirSync(this.#sandboxDirectory, { recursive: true, mode: 0o711 });
+    this.#reserve = new Reserve(join(roots.dataRoot, "network", "reserve"));
     this.#read();
   }
 
@@ -52,11 +55,13 @@ export class NetworkStore {
   }
 
   putNetwork(network: StoredNetwork): void {
-    this.#change(this.#networks, network.id, network);
+    const put = () => this.#change(this.#networks, network.id, network);
+    if (network.removing) this.#reserve.run(put);
+    else put();
   }
 
   deleteNetwork(id: string): void {
-    this.#change(this.#networks, id, undefined);
+    this.#reserve.run(() => this.#change(this.#networks, id, undefined));
   }
 
   reservations(): StoredReservation[] {
@@ -72,7 +77,8 @@ export class NetworkStore {
     const { containerId, endpoints } = reservation;
     const before = this.#reservations.get(containerId);
     if (JSON.stringify(before?.endpoints ?? []) === JSON.stringify(endpoints)) return;
-    this.#change(this.#reservations, containerId, endpoints.length === 0 ? undefined : reservation);
+    if (endpoints.length > 0) this.#change(this.#reservations, containerId, reservation);
+    else this.#reserve.run(() => this.#change(this.#reservations, containerId, undefined));
   }
 
   sandboxes(): SandboxRecord[] {
@@ -86,6 +92,16 @@ export class NetworkStore {
   putSandbox(sandbox: SandboxRecord): void {
     writeReplacing(this.#sandboxPath(sandbox.containerId), JSON.stringify({ schema: SCHEMA, sandbox }), false);
     this.#sandboxes.set(sandbox.containerId, sandbox);
+  }
+
+  /** One on its way out stays in memory when the file can't be written: what the file says then is released at the next start too. */
+  leaveSandbox(sandbox: SandboxRecord): void {
+    try {
+      this.putSandbox(sandbox);
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      this.#sandboxes.set(sandbox.containerId, sandbox);
+    }
   }
 
   deleteSandbox(containerId: string): void {
@@ -153,7 +169,7 @@ function writeReplacing(path: string, text: string, durable: boolean): void {
   try {
     const descriptor = openSync(temporary, "w", 0o600);
     try {
-      writeSync(descriptor, text);
+      writeFileSync(descriptor, text);
       if (durable) fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

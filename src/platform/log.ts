@@ -56,12 +56,14 @@ function fileSink(path: string): (line: string) => void {
   } catch (error) {
     process.stderr.write(`no log file ${path}: ${messageOf(error)}\n`);
   }
+  let said = false;
   return (line) => {
     try {
       file?.write(line);
+      said = false;
     } catch (error) {
-      file = undefined;
-      process.stderr.write(`log file ${path}: ${messageOf(error)}\n`);
+      if (!said) process.stderr.write(`log file ${path}: ${messageOf(error)}\n`);
+      said = true; // The lines until there is room again are lost.
     }
   };
 }

@@ -35,15 +35,16 @@ export class RotatedFile implements Disposable {
   }
 
   #rotate(): void {
-    closeSync(this.#descriptor);
     rmSync(`${this.#path}.${this.#maxFiles - 1}`, { force: true });
     for (let i = this.#maxFiles - 2; i >= 0; i--) {
       const from = i === 0 ? this.#path : `${this.#path}.${i}`;
       renameIfPresent(from, `${this.#path}.${i + 1}`);
     }
     if (this.#maxFiles === 1) rmSync(this.#path, { force: true });
-    this.#descriptor = openSync(this.#path, "a", 0o640);
-    this.#size = fstatSync(this.#descriptor).size;
+    const next = openSync(this.#path, "a", 0o640);
+    closeSync(this.#descriptor); // Only now: a failure before leaves a descriptor that is ours.
+    this.#descriptor = next;
+    this.#size = fstatSync(next).size;
   }
 
   close(): void {

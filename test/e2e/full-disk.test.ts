@@ -102,15 +102,67 @@ test("a full data root: writes are refused in clear words, the earlier state is 
   await engine.ok("volume", "rm", "after", "anew", "kept");
 });
 
-test("an exit while the disk is full has its code", {
-  skip: "stop on a full disk still fails, see docs/STATUS.md",
-}, async (t: TestContext) => {
+test("on a full data root what ends or goes is recorded, also for the hulld that comes next", async (t: TestContext) => {
   if (engine === undefined) return t.skip(`no small file system here: ${whyNot}`);
-  const ends = await engine.ok("run", "-d", "busybox", "sleep", "1000");
+  const wait = ["--restart", "unless-stopped", "busybox", "sleep", "1000"];
+  const [stops, killed, removed] = [
+    await engine.ok("run", "-d", "--name", "stops", ...wait),
+    await engine.ok("run", "-d", "--name", "killed", ...wait),
+    await engine.ok("run", "-d", "--name", "removed", "-v", "goes:/data", "--network", "none", ...wait),
+  ];
+  const ends = await engine.ok(
+    "run",
+    "-d",
+    "--name",
+    "ends",
+    "busybox",
+    "sh",
+    "-c",
+    "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+  );
+  const own = await engine.ok("run", "-d", "--name", "own", "--rm", "busybox", "sleep", "1000");
+  await engine.ok("network", "create", "goes");
+  await engine.ok("create", "--name", "pruned", "--label", "prune=me", "--network", "goes", "busybox");
+  await engine.ok("tag", "busybox", "spare");
+  const reducing: readonly (readonly string[])[] = [
+    ["stop", "-t", "0", stops],
+    ["kill", killed],
+    ["rm", "-f", removed],
+    ["kill", "-s", "TERM", ends],
+    ["stop", "-t", "0", own],
+    ["container", "prune", "-f", "--filter", "label=prune=me"],
+    ["network", "rm", "goes"],
+    ["volume", "rm", "goes"],
+    ["rmi", "spare"],
+  ];
+  for (const args of reducing) {
+    fill();
+    await engine.ok(...args);
+  }
+  assert.equal(await engine.ok("wait", ends), "3");
+  const expected = { stops: "exited 137", killed: "exited 137", ends: "exited 3" };
+  const isRight = async (when: string) => {
+    for (const [name, state] of Object.entries(expected))
+      assert.equal(await engine!.inspect(name, "{{.State.Status}} {{.State.ExitCode}}"), state, `${name} ${when}`);
+    for (const name of ["removed", "own", "pruned"])
+      assert.equal((await engine!.docker("inspect", name)).code, 1, `${name} ${when}`);
+    const networks = await engine!.ok("network", "ls", "--format", "{{.Name}}");
+    assert.doesNotMatch(networks, /goes/, when);
+    assert.equal(await engine!.ok("volume", "ls", "-q", "--filter", "name=goes"), "", when);
+    assert.equal(await engine!.ok("images", "-q", "spare"), "", when);
+  };
+  await isRight("at once");
+  await engine.endDaemon("SIGKILL");
   fill();
-  await engine.ok("stop", "-t", "0", ends);
-  assert.equal(await engine.inspect(ends, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+  await engine.startDaemon();
+  await isRight("in a new hulld on the full disk");
+  fill();
+  await engine.endDaemon("SIGTERM");
+  await engine.startDaemon();
+  await isRight("in a new engine on the full disk");
   rmSync(filler);
-  await engine.ok("rm", ends);
+  await isRight("with room");
+  await engine.ok("start", "ends");
+  await engine.ok("rm", "-f", "stops", "killed", "ends");
   assert.equal(await engine.ok("run", "--rm", "busybox", "echo", "again"), "again");
 });

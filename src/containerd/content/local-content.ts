@@ -2,11 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
 import { operation } from "../../keel/plan.ts";
 import { type Digest, digestOfHash, hexOf } from "../../oci/digest.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Kernel } from "../kernel.ts";
+import type { Database } from "../store/database.ts";
 import { asJson, Records } from "../store/records.ts";
 import type {
   BlobInfo,
@@ -22,7 +22,7 @@ const MAX_REF_BYTES = 4096;
 
 export interface LocalContentOptions {
   readonly root: string;
-  readonly db: DatabaseSync;
+  readonly db: Database;
   readonly kernel: Kernel;
   /** Told after a blob became visible or went. */
   readonly onChange?: (namespace: string, change: "create" | "delete", blob: BlobInfo) => void;

@@ -1,10 +1,10 @@
 /** Snapshotter on a driver and an index: the rules of the contract, once for all drivers. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Kernel, PlanOptions } from "../kernel.ts";
+import type { Database } from "../store/database.ts";
 import { asJson, Records } from "../store/records.ts";
 import type { SnapshotDriver } from "./snapshot-driver.ts";
 import type {
@@ -19,7 +19,7 @@ import type {
 
 export interface IndexedSnapshotterOptions {
   readonly driver: SnapshotDriver;
-  readonly db: DatabaseSync;
+  readonly db: Database;
   readonly kernel: Kernel;
   /** Directory on the same file system where removed trees wait for their deletion. */
   readonly trash: string;

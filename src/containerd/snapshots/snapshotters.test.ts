@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { KeelServe } from "../../keel/serve.ts";
+import { Reserve } from "../../platform/reserve.ts";
 import { openDatabase } from "../store/database.ts";
 import { IndexedSnapshotter } from "./indexed-snapshotter.ts";
 import { overlay2Driver } from "./overlay2.ts";
@@ -18,7 +19,12 @@ async function subjectOf(driverAt: (root: string) => SnapshotDriver): Promise<Su
   const keel = await KeelServe.open();
   const opened: IndexedSnapshotter[] = [];
   const open = () => {
-    const db = openDatabase({ path: join(directory, "s.db"), synchronous: "NORMAL", schemaVersion: 1 });
+    const db = openDatabase({
+      path: join(directory, "s.db"),
+      synchronous: "NORMAL",
+      schemaVersion: 1,
+      reserve: new Reserve(join(directory, "reserve")),
+    });
     const onLeftover = (path: string, error: unknown): void => console.error(path, error);
     opened.push(new IndexedSnapshotter({ driver, db, kernel: keel, trash, onLeftover }));
     return opened.at(-1)!;

@@ -1,10 +1,10 @@
 /** Container records as containerd's API has them, kept as their protobuf bytes. */
-import type { DatabaseSync } from "node:sqlite";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { HullError } from "../../platform/errors.ts";
 import { type Container, ContainerSchema } from "../gen/containerd/services/containers/v1/containers_pb.ts";
 import { parseIdentifier } from "../identifier.ts";
+import type { Database } from "./database.ts";
 import { Records } from "./records.ts";
 
 export type ContainerChange = "create" | "update" | "delete";
@@ -13,7 +13,7 @@ export class ContainerRecords {
   readonly #records: Records<Container>;
 
   constructor(
-    db: DatabaseSync,
+    db: Database,
     private readonly onChange: (namespace: string, change: ContainerChange, container: Container) => void,
   ) {
     this.#records = new Records<Container>({

@@ -6,17 +6,40 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
+import type { Reserve } from "../../platform/reserve.ts";
+
+export interface Database {
+  readonly sql: DatabaseSync;
+  /** For what must be recorded on a full disk too. */
+  readonly reserve: Reserve;
+  close(): void;
+}
 
 export interface DatabaseOptions {
   readonly path: string;
   /** FULL: what was answered survives a power cut. NORMAL: survives every crash of a process. */
   readonly synchronous: "FULL" | "NORMAL";
   readonly schemaVersion: number;
+  /** On the same file system. */
+  readonly reserve: Reserve;
 }
 
 /** Throws `failed-precondition` for a file of another schema version. */
-export function openDatabase(options: DatabaseOptions): DatabaseSync {
+export function openDatabase(options: DatabaseOptions): Database {
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o710 });
+  const { reserve } = options;
+  const sql = reserve.run(() => open(options));
+  return {
+    sql,
+    reserve,
+    close: () => {
+      sql.close();
+      reserve.fill(); // With the room of the log, which is gone.
+    },
+  };
+}
+
+function open(options: DatabaseOptions): DatabaseSync {
   const db = new DatabaseSync(options.path);
   try {
     const found = Number(db.prepare("PRAGMA user_version").get()?.user_version ?? 0);

@@ -1,7 +1,7 @@
 /** Image records: names for descriptors. Each is a gc root. */
-import type { DatabaseSync } from "node:sqlite";
 import type { Descriptor } from "../../oci/image.ts";
 import { HullError } from "../../platform/errors.ts";
+import type { Database } from "./database.ts";
 import { asJson, Records } from "./records.ts";
 
 export interface ImageRecord {
@@ -22,7 +22,7 @@ export class ImageRecords {
   readonly #records: Records<ImageRecord>;
 
   constructor(
-    db: DatabaseSync,
+    db: Database,
     private readonly onChange: (namespace: string, change: ImageChange, image: ImageRecord) => void,
   ) {
     this.#records = new Records<ImageRecord>({ db, table: "image", ...asJson<ImageRecord>() });

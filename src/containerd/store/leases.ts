@@ -2,8 +2,8 @@
  * Leases: holds against collection. A lease lists resources; while it stands and has not expired, they and what they
  * refer to stay. Lifecycle: create -> add resources (calls with the lease's header do) -> delete.
  */
-import type { DatabaseSync } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
+import type { Database } from "./database.ts";
 import { asJson, Records } from "./records.ts";
 
 /** type: "content", "ingests" or "snapshots/<snapshotter>"; id: digest, ref or name. */
@@ -24,7 +24,7 @@ const EXPIRE = "containerd.io/gc.expire";
 export class Leases {
   readonly #records: Records<Lease>;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: Database) {
     this.#records = new Records<Lease>({ db, table: "lease", ...asJson<Lease>() });
   }
 

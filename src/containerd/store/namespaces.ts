@@ -1,7 +1,7 @@
 /** Client namespaces and their labels. One comes to be by the first thing made in it, as with containerd. */
-import type { DatabaseSync } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
 import { parseIdentifier } from "../identifier.ts";
+import type { Database } from "./database.ts";
 import { asJson, Records } from "./records.ts";
 
 export interface NamespaceRecord {
@@ -15,7 +15,7 @@ export class NamespaceRecords {
   readonly #records: Records<NamespaceRecord>;
 
   constructor(
-    db: DatabaseSync,
+    db: Database,
     private readonly onChange: (change: NamespaceChange, namespace: NamespaceRecord) => void,
   ) {
     this.#records = new Records<NamespaceRecord>({ db, table: "namespace", ...asJson<NamespaceRecord>() });

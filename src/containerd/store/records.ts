@@ -1,12 +1,13 @@
 /**
  * Immutable records by namespace and key: all in memory, so that reads never wait, each change written through to its
- * SQLite table before it is visible. Keys keep their order of creation.
+ * SQLite table before it is visible; a deletion works on a full disk too. Keys keep their order of creation.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
+import type { Database } from "./database.ts";
 
 export interface RecordsOptions<T> {
-  readonly db: DatabaseSync;
+  readonly db: Database;
   /** Table name and, in messages, what a record is: "image". */
   readonly table: string;
   readonly encode: (value: T) => string | Uint8Array;
@@ -25,7 +26,8 @@ export class Records<T> {
   readonly #drop: StatementSync;
 
   constructor(private readonly options: RecordsOptions<T>) {
-    const { db, table } = options;
+    const { table } = options;
+    const { sql: db } = options.db;
     db.exec(
       `CREATE TABLE IF NOT EXISTS ${table}(namespace TEXT, key TEXT, value BLOB, PRIMARY KEY(namespace, key)) WITHOUT ROWID`,
     );
@@ -79,7 +81,7 @@ export class Records<T> {
   /** Absent is fine. True when there was one. */
   delete(namespace: string, key: string): boolean {
     if (this.find(namespace, key) === undefined) return false;
-    this.#drop.run(namespace, key);
+    this.options.db.reserve.run(() => this.#drop.run(namespace, key));
     return this.#space(namespace).delete(key);
   }
 

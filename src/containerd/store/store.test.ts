@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { codeOf } from "../../platform/errors.ts";
+import { Reserve } from "../../platform/reserve.ts";
 import { openDatabase } from "./database.ts";
 import { fieldsOf, parseFilters } from "./filter.ts";
 import { asJson, Records } from "./records.ts";
@@ -20,7 +21,12 @@ function within(body: (path: string) => void): void {
     rmSync(directory, { recursive: true });
   }
 }
-const options = (path: string, schemaVersion = 1) => ({ path, schemaVersion, synchronous: "NORMAL" as const });
+const options = (path: string, schemaVersion = 1) => ({
+  path,
+  schemaVersion,
+  synchronous: "NORMAL" as const,
+  reserve: new Reserve(`${path}.reserve`),
+});
 const records = (db: ReturnType<typeof openDatabase>) => new Records<Named>({ db, table: "thing", ...asJson<Named>() });
 const code = (expected: string) => (error: unknown) => codeOf(error) === expected;
 

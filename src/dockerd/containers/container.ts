@@ -46,7 +46,7 @@ export class Container {
 
   constructor(
     record: ContainerRecord,
-    private readonly store: Pick<ContainerStore, "save" | "saveAll">,
+    private readonly store: Pick<ContainerStore, "save" | "saveAll" | "settle">,
   ) {
     this.#record = record;
   }
@@ -73,27 +73,19 @@ export class Container {
     return this.#record.state;
   }
 
-  /** Moves the state and saves; call from the queue. */
+  /** Moves the state: something has happened, and is shown whether it can be saved or not (see ContainerStore.settle). Call from the queue. */
   async move(event: StateEvent, changes: Partial<ContainerRecord> = {}): Promise<void> {
-    await this.update({ ...changes, state: next(this.#record.state, event) });
+    await this.settle({ ...changes, state: next(this.#record.state, event) });
   }
 
-  /**
-   * Of what has happened already, whether it can be saved or not: shown in any case. What is on disk then is older, and is looked up
-   * again at the next start. Returns why it was not saved.
-   */
-  async observe(event: StateEvent): Promise<unknown> {
-    const state = next(this.#record.state, event);
-    try {
-      await this.update({ state });
-      return undefined;
-    } catch (error) {
-      this.show({ state });
-      return error;
-    }
+  /** Of what has happened, outside of the state. */
+  async settle(changes: Partial<ContainerRecord>): Promise<void> {
+    const changed = { ...this.#record, ...changes };
+    await this.store.settle(changed);
+    this.#record = changed;
   }
 
-  /** Persists, then shows; call from the queue. */
+  /** A wish: persisted, then shown, or refused. Call from the queue. */
   async update(changes: Partial<ContainerRecord>): Promise<void> {
     const changed = { ...this.#record, ...changes };
     const hostChanged = changes.hostConfig !== undefined;

@@ -27,8 +27,11 @@ export async function connectNetwork(deps: ContainerDeps, change: NetworkChange)
       await container.update({ endpoints });
       return;
     }
-    const sandbox = await deps.sandboxes.attach(record, network.name, settings);
     await container.update({ endpoints });
+    const sandbox = await deps.sandboxes.attach(record, network.name, settings).catch(async (error: unknown) => {
+      await container.settle({ endpoints: record.endpoints });
+      throw error;
+    });
     await apply(deps, container, sandbox);
     deps.events.network(container.record, "connect", { id: network.id, name: network.name, type: network.driver });
   });
@@ -47,11 +50,11 @@ export async function disconnectNetwork(deps: ContainerDeps, change: NetworkChan
     if (network.name === "host") throw new HullError("conflict", "container cannot be disconnected from host network");
     const { [network.name]: _gone, ...endpoints } = record.endpoints;
     if (!isActive(record.state)) {
-      await container.update({ endpoints });
+      await container.settle({ endpoints });
       return;
     }
     const sandbox = await deps.sandboxes.detach(record, network.name);
-    await container.update({ endpoints });
+    await container.settle({ endpoints });
     await apply(deps, container, sandbox);
     deps.events.network(container.record, "disconnect", { id: network.id, name: network.name, type: network.driver });
   });
@@ -80,7 +83,7 @@ function refuse({ record }: Container, network: string): void {
 }
 
 async function apply(deps: ContainerDeps, container: Container, sandbox: Sandbox): Promise<void> {
-  await container.update({
+  await container.settle({
     sandbox: { id: sandbox.id, key: sandbox.key, ports: sandbox.ports, endpoints: sandbox.endpoints },
   });
   const links = linkLines(container.record, (reference) => deps.registry.get(reference).record);

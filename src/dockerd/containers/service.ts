@@ -65,7 +65,7 @@ export function createContainers(parts: EngineParts): ContainerService {
       lookUp,
     }),
     shims: new Shims(config.execRoot, NAMESPACE),
-    store: new ContainerStore(`${config.dataRoot}/containers`),
+    store: new ContainerStore(`${config.dataRoot}/containers`, (message, fields) => parts.log.warn(message, fields)),
     registry,
     leaving: new Leaving(),
     events,

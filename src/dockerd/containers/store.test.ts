@@ -8,7 +8,7 @@ import { ContainerStore } from "./store.ts";
 test("a record that can't be read is told apart from one that was never written", async () => {
   const root = mkdtempSync(join(tmpdir(), "glasshull-records-"));
   try {
-    const store = new ContainerStore(root);
+    const store = new ContainerStore(root, () => undefined);
     const [damaged, cut] = ["a".repeat(64), "b".repeat(64)];
     for (const id of [damaged, cut]) mkdirSync(store.directoryOf(id));
     writeFileSync(join(store.directoryOf(damaged), "config.v2.json"), "{");

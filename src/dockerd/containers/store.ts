@@ -1,10 +1,12 @@
 /**
  * Records on disk: `<data-root>/containers/<id>/{config.v2.json,hostconfig.json}`.
- * Lifecycle of a record: `create` (directory and files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) ... -> `remove`.
+ * Lifecycle of a record: `create` (directory and files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) or
+ * `settle` ... -> `remove`.
  */
-import { existsSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { during } from "../../platform/errors.ts";
+import { during, messageOf } from "../../platform/errors.ts";
+import { isNoSpace, Reserve } from "../../platform/reserve.ts";
 import type { ContainerRecord } from "./record.ts";
 import { fromStored, toStored } from "./stored.ts";
 
@@ -16,8 +18,14 @@ export interface LoadedRecords {
 
 export class ContainerStore {
   #writes = 0;
+  #reserve: Reserve | undefined;
+  /** What happened and could not be saved, to be saved when there is room. */
+  readonly #owed = new Map<string, ContainerRecord>();
 
-  constructor(private readonly root: string) {}
+  constructor(
+    private readonly root: string,
+    private readonly warn: (message: string, fields: { readonly container: string }) => void,
+  ) {}
 
   directoryOf(id: string): string {
     return `${this.root}/${id}`;
@@ -25,6 +33,7 @@ export class ContainerStore {
 
   async load(): Promise<LoadedRecords> {
     await mkdir(this.root, { recursive: true, mode: 0o710 });
+    this.#reserve = new Reserve(`${this.root}/reserve`);
     const ids = (await readdir(this.root)).filter((name) => /^[0-9a-f]{64}$/.test(name));
     const results = await Promise.all(ids.map((id) => this.#read(this.directoryOf(id))));
     return {
@@ -36,7 +45,7 @@ export class ContainerStore {
   async create(record: ContainerRecord): Promise<void> {
     try {
       await mkdir(record.directory, { mode: 0o710 });
-      await this.#write(record, true);
+      await this.#write(record);
     } catch (error) {
       await rm(record.directory, { recursive: true, force: true });
       throw during(`create container directory ${record.directory}`, error);
@@ -45,11 +54,43 @@ export class ContainerStore {
 
   async save(record: ContainerRecord): Promise<void> {
     await this.#replace(`${record.directory}/config.v2.json`, toStored(record), false);
+    this.#owed.delete(record.id);
+    this.#payBack();
   }
 
-  /** With the host's part: after rename and update. */
+  /** With the host's part, which comes last: when it can't be written, nothing has changed. */
   async saveAll(record: ContainerRecord): Promise<void> {
-    await this.#write(record, false);
+    await this.save(record);
+    await this.#replace(`${record.directory}/hostconfig.json`, JSON.stringify(record.hostConfig), false);
+  }
+
+  /**
+   * Saves what has happened already, on a full disk with the room kept for it. What can't be saved even so stays in memory until it can:
+   * never a reason to fail.
+   */
+  async settle(record: ContainerRecord): Promise<void> {
+    try {
+      await this.save(record).catch((error: unknown) => this.#saveFromReserve(record, error));
+    } catch (error) {
+      this.#owed.set(record.id, record);
+      this.warn(`the state of ${record.name} is not saved: ${messageOf(error)}`, { container: record.id });
+    }
+  }
+
+  #saveFromReserve(record: ContainerRecord, error: unknown): void {
+    if (!isNoSpace(error) || this.#reserve === undefined) throw error;
+    this.#reserve.run(() => replaceNow(`${record.directory}/config.v2.json`, toStored(record)));
+    this.#owed.delete(record.id);
+  }
+
+  #payBack(): void {
+    for (const record of this.#owed.values())
+      try {
+        replaceNow(`${record.directory}/config.v2.json`, toStored(record));
+        this.#owed.delete(record.id);
+      } catch {
+        return; // Still no room: said when it happened.
+      }
   }
 
   /** True also for a record that can't be read: what belongs to it is left alone until someone has looked. */
@@ -58,15 +99,16 @@ export class ContainerStore {
   }
 
   async remove(record: ContainerRecord): Promise<void> {
+    this.#owed.delete(record.id);
     await rm(record.directory, { recursive: true, force: true });
   }
 
-  async #write(record: ContainerRecord, durable: boolean): Promise<void> {
+  async #write(record: ContainerRecord): Promise<void> {
     await Promise.all([
-      this.#replace(`${record.directory}/hostconfig.json`, JSON.stringify(record.hostConfig), durable),
-      this.#replace(`${record.directory}/config.v2.json`, toStored(record), durable),
+      this.#replace(`${record.directory}/hostconfig.json`, JSON.stringify(record.hostConfig), true),
+      this.#replace(`${record.directory}/config.v2.json`, toStored(record), true),
     ]);
-    if (durable) await syncDirectory(record.directory);
+    await syncDirectory(record.directory);
   }
 
   async #replace(path: string, text: string, durable: boolean): Promise<void> {
@@ -90,6 +132,17 @@ export class ContainerStore {
     } catch (error) {
       return { kind: "unreadable" as const, directory, error };
     }
+  }
+}
+
+function replaceNow(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw during(`write ${path}`, error);
   }
 }
 

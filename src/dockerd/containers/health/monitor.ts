@@ -79,7 +79,7 @@ export class HealthMonitor {
     if (!isActive(container.state)) return;
     const before = container.record.health ?? startingHealth;
     const health = nextHealth(before, result, { probe, ranMs: ranMs(container) });
-    await container.update({ health });
+    await container.settle({ health });
     if (health.status !== before.status) this.events.container(container.record, `health_status: ${health.status}`);
   }
 }

@@ -63,8 +63,12 @@ export const updateContainer = (deps: ContainerDeps, container: Container, body:
     verifyResources(hostConfig, { cpus: availableParallelism() });
     if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
       throw invalid(`Restart policy cannot be updated because AutoRemove is enabled for the container`);
-    if (isActive(record.state)) await deps.tasks.update(record.id, specResources(hostConfig));
     await container.update({ hostConfig });
+    if (isActive(record.state))
+      await deps.tasks.update(record.id, specResources(hostConfig)).catch(async (error: unknown) => {
+        await container.update({ hostConfig: record.hostConfig });
+        throw error;
+      });
     deps.events.container(container.record, "update");
     return [];
   });

@@ -2,7 +2,6 @@
  * The end of a container's process: recorded, told to who waits, then cleaned up. Runs in the container's queue. Docker's order of
  * events: die, network disconnect, volume unmount, (stop), destroy.
  */
-import { messageOf } from "../../../platform/errors.ts";
 import { parseTimeNs, timeNow } from "../../time.ts";
 import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
@@ -46,9 +45,7 @@ export async function containerExited(
   });
   const ranMs = elapsedMs(before.state.startedAt, end.at);
   const { exitCode, at, oomKilled } = end;
-  const unsaved = await container.observe({ kind: "exited", exitCode, at, oomKilled, restarts });
-  if (unsaved !== undefined)
-    deps.log.warn(`the exit of ${before.name} is not saved: ${messageOf(unsaved)}`, { container: before.id });
+  await container.move({ kind: "exited", exitCode, at, oomKilled, restarts });
   deps.events.container(container.record, "die", {
     exitCode: String(end.exitCode),
     execDuration: String(Math.floor(ranMs / 1000)),
@@ -83,7 +80,7 @@ async function cleanUp(deps: ContainerDeps, container: Container, keepsSandbox: 
   if (!keepsSandbox) {
     announceDisconnects(deps, record);
     await attempt(deps, record, "release the network", () => deps.sandboxes.release(record));
-    await container.update({ sandbox: noSandbox });
+    await container.settle({ sandbox: noSandbox });
   }
   await attempt(deps, record, "unmount volumes", () => unmountVolumes(deps, record));
   await attempt(deps, record, "unmount shared memory", () => unmountSharedMemory(deps.kernel, record));

@@ -45,7 +45,7 @@ function refuse({ state, id, name }: ContainerRecord, force: boolean): void {
 export async function removeStopped(deps: ContainerDeps, container: Container, volumes: boolean): Promise<void> {
   if (container.isGone) return; // Removed meanwhile.
   if (isActive(container.state)) throw new HullError("conflict", `container ${container.id} was started again`);
-  await container.observe({ kind: "removing" });
+  await container.move({ kind: "removing" });
   const { record } = container;
   try {
     await discardTask(deps, record.id);

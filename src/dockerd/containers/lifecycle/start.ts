@@ -155,7 +155,7 @@ async function giveUp(deps: ContainerDeps, container: Container): Promise<void> 
       deps.log.warn("cleaning up after a failed start", { container: record.id, error: String(error) });
     }
   }
-  await container.update({ sandbox: noSandbox });
+  await container.settle({ sandbox: noSandbox });
 }
 
 export async function unmountVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {

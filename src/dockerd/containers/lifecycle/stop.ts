@@ -52,7 +52,7 @@ async function cancelRestart(deps: ContainerDeps, container: Container): Promise
 const markStopped = (container: Container): Promise<void> =>
   container.queue.run(async () => {
     if (!isActive(container.state) && container.state.kind !== "removing")
-      await container.update({ manuallyStopped: true });
+      await container.settle({ manuallyStopped: true });
   });
 
 interface EndOptions {

@@ -120,7 +120,7 @@ export class Supervisor implements ExitActions {
           exitCode: 0,
         },
       });
-      await container.update({ startedBefore: true });
+      await container.settle({ startedBefore: true });
     } else if (decision.paused !== (state.kind === "paused"))
       await container.move({ kind: decision.paused ? "paused" : "resumed" });
     await this.#refreshSandbox(container);
