@@ -37,6 +37,7 @@ export function bridge(client: RawConnection, shim: Socket, options: BridgeOptio
       () => void (options.beforeEnd?.() ?? Promise.resolve()).finally(() => finish("output-ended")),
     );
     passInput(client, shim, { ...options, onDetach: () => finish("detached") });
+    if (socket.destroyed) finish("client-gone");
   });
 }
 
@@ -47,7 +48,9 @@ function passOutput(shim: Socket, socket: Socket, onEnd: () => void): void {
   socket.on("drain", () => shim.resume());
   shim.once("end", onEnd);
   shim.once("close", onEnd);
-  shim.resume();
+  // A process that ended at once: a socket with nothing to read tells its end even while it is paused, before anyone listened.
+  if (shim.readableEnded || shim.destroyed) onEnd();
+  else shim.resume();
 }
 
 function passInput(
@@ -70,6 +73,6 @@ function passInput(
   socket.on("data", take);
   socket.once("end", end);
   take(client.head);
-  if (client.ended) end();
+  if (client.ended || socket.readableEnded) end();
   else socket.resume();
 }
