@@ -119,6 +119,7 @@ export class KeelServe implements AsyncDisposable {
     const { signal, parent, attempt = "" } = options;
     if (operations.length === 0) return { steps: [], outputs: new Map() };
     signal?.throwIfAborted();
+    if (this.#closing) throw new HullError("cancelled", "keel serve is being ended");
     const id = this.#id();
     const process = this.#process;
     const cancel = () => process.send(request.cancel, id, nothing);

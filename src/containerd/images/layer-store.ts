@@ -9,7 +9,7 @@ import { type Digest, digestOfHash } from "../../oci/digest.ts";
 import { codeOf, during, HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import type { Kernel } from "../kernel.ts";
-import type { Snapshotter } from "../snapshots/snapshotter.ts";
+import { type Snapshotter, TRANSIENT } from "../snapshots/snapshotter.ts";
 import { Slots } from "./slots.ts";
 
 /** A layer's bytes and what they must be. */
@@ -140,7 +140,7 @@ export class LayerStore {
     return this.#slots.run(async () => {
       options.onState("unpacking");
       const key = `extract-${randomBytes(8).toString("hex")} ${layer.chainId}`;
-      await snapshotter.prepare(namespace, { key, parent });
+      await snapshotter.prepare(namespace, { key, parent, labels: { [TRANSIENT]: "" } });
       try {
         const hashes = await this.#apply(layer, snapshotter.paths(namespace, key).layer, snapshotter, options);
         options.onState("done");

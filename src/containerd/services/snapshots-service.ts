@@ -41,7 +41,8 @@ async function create(
   const namespace = namespaceOf(context);
   stores.namespaces.ensure(namespace);
   hold(parts, context, { snapshotter, name: key });
-  const options = { parent: callOf(context).span.context };
+  const { span, signal } = callOf(context);
+  const options = { parent: span.context, signal };
   const mounts = await stores.snapshotters.get(snapshotter)[kind](namespace, { key, parent, labels }, options);
   events.publish(namespace, "/snapshot/prepare", { key, parent, snapshotter });
   return { mounts: mounts.map(toWireMount) };

@@ -1,20 +1,22 @@
 /** Snapshotter on a driver and an index: the rules of the contract, once for all drivers. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { again } from "../../keel/again.ts";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Kernel, PlanOptions } from "../kernel.ts";
 import type { Database } from "../store/database.ts";
 import { asJson, Records } from "../store/records.ts";
 import type { SnapshotDriver } from "./snapshot-driver.ts";
-import type {
-  CommitRequest,
-  Mount,
-  PrepareRequest,
-  SnapshotInfo,
-  SnapshotPaths,
-  Snapshotter,
-  SnapshotUsage,
+import {
+  type CommitRequest,
+  type Mount,
+  type PrepareRequest,
+  type SnapshotInfo,
+  type SnapshotPaths,
+  type Snapshotter,
+  type SnapshotUsage,
+  TRANSIENT,
 } from "./snapshotter.ts";
 
 export interface IndexedSnapshotterOptions {
@@ -33,7 +35,8 @@ export class IndexedSnapshotter implements Snapshotter {
   readonly #pending = new Map<string, { readonly name: string; readonly parent: string }>();
 
   readonly #discarding = new Set<Promise<void>>();
-  readonly #leftovers = new Set<string>();
+  /** Plans of deletions that failed, by what they delete. */
+  readonly #leftovers = new Map<string, readonly Operation[]>();
 
   constructor(private readonly options: IndexedSnapshotterOptions) {
     const table = `snapshot_${options.driver.name}`;
@@ -91,8 +94,7 @@ export class IndexedSnapshotter implements Snapshotter {
       usage,
       updatedAt: now,
     };
-    this.#records.create(namespace, request.name, done);
-    this.#records.delete(namespace, request.key);
+    this.#records.rename(namespace, request.key, { key: request.name, value: done });
     return done;
   }
 
@@ -100,15 +102,31 @@ export class IndexedSnapshotter implements Snapshotter {
     const snapshot = this.stat(namespace, name);
     const child = this.list(namespace).find((other) => other.parent === name) ?? this.#expectedChild(namespace, name);
     if (child) throw new HullError("failed-precondition", `cannot remove snapshot ${name} with child ${child.name}`);
-    const { driver, trash } = this.options;
-    const away = join(trash, snapshot.id);
-    const from = join(driver.home, snapshot.id);
+    // From here on it is removed: a directory without a record is deleted, now or later.
     this.#records.delete(namespace, name);
-    await this.options.kernel.run(
-      [...driver.release(snapshot), operation("rename", { from, to: away }, { tolerate: ["ENOENT"], cause: "remove" })],
-      options,
-    );
-    this.#discard(away);
+    const steps = this.#takeAway(snapshot, "remove");
+    const away = join(this.options.trash, snapshot.id);
+    try {
+      await again(() => this.options.kernel.run(steps, options));
+      this.#discard(away);
+    } catch (error) {
+      this.#leave(away, [...steps, ...deletion(away)], error);
+    }
+  }
+
+  /** Out of the snapshots' directory at once; its files are deleted later. May be done twice. */
+  #takeAway(snapshot: Pick<SnapshotInfo, "id">, cause: string): Operation[] {
+    const { driver, trash } = this.options;
+    const [from, to] = [join(driver.home, snapshot.id), join(trash, snapshot.id)];
+    return [
+      ...driver.release(snapshot as SnapshotInfo),
+      operation("rename", { from, to }, { tolerate: ["ENOENT"], cause }),
+    ];
+  }
+
+  #leave(path: string, plan: readonly Operation[], error: unknown): void {
+    this.#leftovers.set(path, plan);
+    this.options.onLeftover(path, error);
   }
 
   async usage(namespace: string, name: string): Promise<SnapshotUsage> {
@@ -149,16 +167,16 @@ export class IndexedSnapshotter implements Snapshotter {
     await Promise.all(this.#discarding);
   }
 
-  /** At start: deletes directories without a record (made or removed when the process died) and empties the trash. */
+  /** At start: deletes what an earlier process was at when it died: its steps, directories without a record, the trash. */
   async sweep(entries: { readonly directories: readonly string[]; readonly trash: readonly string[] }): Promise<void> {
     const { driver, trash, kernel } = this.options;
+    for (const space of this.namespaces())
+      for (const { name, kind, labels } of this.list(space))
+        if (kind !== "committed" && TRANSIENT in labels) this.#records.delete(space, name);
     const known = new Set(this.namespaces().flatMap((space) => this.list(space).map((snapshot) => snapshot.id)));
     const orphans = entries.directories.filter((name) => !known.has(name) && !driver.keep.includes(name));
-    const steps = orphans.flatMap((id): Operation[] => [
-      ...driver.release({ id } as SnapshotInfo),
-      operation("rename", { from: join(driver.home, id), to: join(trash, id) }, { cause: "sweep" }),
-    ]);
-    if (steps.length > 0) await kernel.run(steps);
+    const steps = orphans.flatMap((id) => this.#takeAway({ id }, "sweep"));
+    if (steps.length > 0) await again(() => kernel.run(steps));
     for (const id of [...orphans, ...entries.trash]) this.#discard(join(trash, id));
   }
 
@@ -191,7 +209,9 @@ export class IndexedSnapshotter implements Snapshotter {
       labels: request.labels ?? {},
     };
     try {
-      await this.options.kernel.run(driver.create(snapshot, parents), options);
+      await this.options.kernel.run(driver.create(snapshot, parents), { parent: options?.parent });
+      // Nobody would know of it, and who asked may have looked for what it left already.
+      options?.signal?.throwIfAborted();
       this.#records.create(namespace, key, snapshot);
     } catch (error) {
       await this.#undo(snapshot);
@@ -203,12 +223,8 @@ export class IndexedSnapshotter implements Snapshotter {
   async #undo(snapshot: SnapshotInfo): Promise<void> {
     const { driver, kernel } = this.options;
     const path = join(driver.home, snapshot.id);
-    await kernel
-      .run([...driver.release(snapshot), operation("removeTree", { path }, { cause: "undo" })])
-      .catch((error) => {
-        this.#leftovers.add(path);
-        this.options.onLeftover(path, error);
-      });
+    const steps = [...driver.release(snapshot), operation("removeTree", { path }, { cause: "undo" })];
+    await again(() => kernel.run(steps)).catch((error) => this.#leave(path, steps, error));
   }
 
   #parentFor(namespace: string, active: SnapshotInfo, { parent }: CommitRequest): string {
@@ -258,23 +274,21 @@ export class IndexedSnapshotter implements Snapshotter {
 
   /** Deletes in the background. What could not be deleted is tried again with the next one. */
   #discard(path: string): void {
-    const paths = [...this.#leftovers, path];
+    const plans = [...this.#leftovers, [path, deletion(path)] as const];
     this.#leftovers.clear();
-    for (const one of paths) {
-      const work = this.options.kernel
-        .run([operation("removeTree", { path: one }, { cause: "removed snapshot" })])
+    for (const [one, plan] of plans) {
+      const work = again(() => this.options.kernel.run(plan))
         .then(
           () => undefined,
-          (error) => {
-            this.#leftovers.add(one);
-            this.options.onLeftover(one, error);
-          },
+          (error) => this.#leave(one, plan, error),
         )
         .finally(() => this.#discarding.delete(work));
       this.#discarding.add(work);
     }
   }
 }
+
+const deletion = (path: string): Operation[] => [operation("removeTree", { path }, { cause: "removed snapshot" })];
 
 const decodeUsage = (output: Buffer): SnapshotUsage => ({
   bytes: Number(output.readBigUInt64LE(0)),

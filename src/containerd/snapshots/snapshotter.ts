@@ -10,6 +10,9 @@
  */
 import type { PlanOptions } from "../kernel.ts";
 
+/** A snapshot with this label that is not committed is a step of the process that made it: it does not outlive that process. */
+export const TRANSIENT = "hull.transient";
+
 export type SnapshotKind = "active" | "view" | "committed";
 
 export interface SnapshotUsage {

@@ -78,6 +78,26 @@ export class Records<T> {
     this.#space(namespace).set(key, value);
   }
 
+  /** Puts a record in the place of another: a crash leaves the one or the other. Throws `already-exists`. */
+  rename(namespace: string, from: string, to: { readonly key: string; readonly value: T }): void {
+    if (this.find(namespace, to.key) !== undefined) {
+      throw new HullError("already-exists", `${this.options.table} "${to.key}": already exists`);
+    }
+    const { sql } = this.options.db;
+    sql.exec("BEGIN");
+    try {
+      this.#put.run(namespace, to.key, this.options.encode(to.value));
+      this.#drop.run(namespace, from);
+      sql.exec("COMMIT");
+    } catch (error) {
+      if (sql.isTransaction) sql.exec("ROLLBACK");
+      throw error;
+    }
+    const space = this.#space(namespace);
+    space.set(to.key, to.value);
+    space.delete(from);
+  }
+
   /** Absent is fine. True when there was one. */
   delete(namespace: string, key: string): boolean {
     if (this.find(namespace, key) === undefined) return false;
