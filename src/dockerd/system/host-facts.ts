@@ -30,6 +30,9 @@ export interface CgroupFacts {
   readonly cpuSet: boolean;
   readonly pidsLimit: boolean;
   readonly oomKillDisable: boolean;
+  readonly memorySwappiness: boolean;
+  readonly blkioWeight: boolean;
+  readonly blkioThrottle: boolean;
 }
 
 export function readHostFacts(): HostFacts {
@@ -62,7 +65,7 @@ function readRelease(): Readonly<Record<string, string>> {
 
 const ROOT = "/sys/fs/cgroup";
 
-function readCgroup(): CgroupFacts {
+export function readCgroup(): CgroupFacts {
   if (existsSync(`${ROOT}/cgroup.controllers`)) return readUnified();
   const has = (path: string) => existsSync(`${ROOT}/${path}`);
   return {
@@ -74,6 +77,9 @@ function readCgroup(): CgroupFacts {
     cpuSet: has("cpuset/cpuset.cpus"),
     pidsLimit: has("pids"),
     oomKillDisable: has("memory/memory.oom_control"),
+    memorySwappiness: has("memory/memory.swappiness"),
+    blkioWeight: has("blkio/blkio.weight") || has("blkio/blkio.bfq.weight"),
+    blkioThrottle: has("blkio/blkio.throttle.read_bps_device"),
   };
 }
 
@@ -89,5 +95,8 @@ function readUnified(): CgroupFacts {
     cpuSet: has("cpuset"),
     pidsLimit: has("pids"),
     oomKillDisable: false,
+    memorySwappiness: false,
+    blkioWeight: has("io"),
+    blkioThrottle: has("io"),
   };
 }

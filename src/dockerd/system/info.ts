@@ -161,6 +161,7 @@ function warnings({ config, host: { cgroup }, state }: InfoSources): string[] {
   const lacking: readonly (readonly [boolean, string])[] = [
     [cgroup.memoryLimit, "WARNING: No memory limit support"],
     [cgroup.swapLimit, "WARNING: No swap limit support"],
+    [cgroup.oomKillDisable || cgroup.version === "2", "WARNING: No oom kill disable support"],
     [cgroup.cpuQuota, "WARNING: No cpu cfs quota support"],
     [cgroup.cpuShares, "WARNING: No cpu shares support"],
     [cgroup.cpuSet, "WARNING: No cpuset support"],

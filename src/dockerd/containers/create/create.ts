@@ -1,6 +1,5 @@
 /** POST /containers/create: decides everything, makes it, or undoes it all. */
 import { randomBytes } from "node:crypto";
-import { availableParallelism } from "node:os";
 import type { SpanContext } from "../../../trace/context.ts";
 import type { ResolvedImage } from "../../images/api.ts";
 import { timeNow } from "../../time.ts";
@@ -14,6 +13,7 @@ import { logFileOf, verifyLogConfig } from "../log-config.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
 import { buildSpec } from "../spec/spec.ts";
 import { newState } from "../state.ts";
+import { readMachine } from "./machine.ts";
 import { type MadeMounts, makeMounts, planMounts } from "./mounts.ts";
 import { parseName, randomName } from "./names.ts";
 import { invalid } from "./refusal.ts";
@@ -39,8 +39,9 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const id = randomBytes(32).toString("hex");
   const named = request.name === "" ? undefined : parseName(request.name);
   const image = await deps.images.resolve(body.Image, request.platform === "" ? undefined : request.platform);
-  const draft = draftOf(deps, { request, image, id });
-  const warnings = verify(draft, { cpus: availableParallelism() });
+  const wanted = draftOf(deps, { request, image, id });
+  const { kept, warnings } = verify(wanted, readMachine());
+  const draft = { ...wanted, hostConfig: kept };
   verifyLogConfig(draft.hostConfig.LogConfig);
   verifyRuntime(deps, draft.hostConfig.Runtime);
   for (const link of draft.hostConfig.Links ?? []) namedContainer(deps, parseLink(link).reference);

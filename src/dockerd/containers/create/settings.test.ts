@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { HullError } from "../../../platform/errors.ts";
 import { decodeJson } from "../../http/shape.ts";
 import { createShape } from "../shapes.ts";
+import { type Machine, parseHardLimits, parseLacking } from "./machine.ts";
 import { parseName, randomName } from "./names.ts";
 import { type CreateBody, cleanPath, configOf, hostConfigOf, imageDefaults } from "./settings.ts";
 import { verify } from "./verify.ts";
@@ -16,6 +17,24 @@ const defaults = {
   cgroupns: "private",
   ipcMode: "private",
 } as const;
+const machine: Machine = {
+  cpus: 2,
+  cgroup: {
+    version: "1",
+    memoryLimit: true,
+    swapLimit: true,
+    cpuQuota: true,
+    cpuShares: true,
+    cpuSet: true,
+    pidsLimit: true,
+    oomKillDisable: true,
+    memorySwappiness: true,
+    blkioWeight: true,
+    blkioThrottle: true,
+  },
+  lacking: [],
+  hardLimits: {},
+};
 const id = "0123456789ab".padEnd(64, "0");
 const body = (fields: object): CreateBody => decodeJson(JSON.stringify(fields), createShape);
 const image = imageDefaults({
@@ -106,16 +125,85 @@ const refusals: readonly (readonly [object, string])[] = [
 ];
 for (const [fields, text] of refusals)
   test(`${JSON.stringify(fields)} is refused`, () => {
-    const request = body(fields);
-    const settings = {
-      config: configOf(request, imageDefaults({ config: { Cmd: ["sh"] } }), id),
-      hostConfig: hostConfigOf(request.HostConfig, defaults),
-    };
+    const settings = settingsOf(fields);
     assert.throws(
-      () => verify(settings, { cpus: 2 }),
+      () => verify(settings, machine),
       (error) => error instanceof HullError && error.code === "invalid-argument" && error.message.includes(text),
     );
   });
+
+const settingsOf = (fields: object) => {
+  const request = body(fields);
+  return {
+    config: configOf(request, imageDefaults({ config: { Cmd: ["sh"] } }), id),
+    hostConfig: hostConfigOf(request.HostConfig, defaults),
+  };
+};
+
+test("limits that this machine has no controllers for are discarded in Docker's words", () => {
+  const cgroup = Object.fromEntries(
+    Object.entries(machine.cgroup).map(([key, value]) => [key, key === "version" ? value : false]),
+  ) as unknown as Machine["cgroup"];
+  const asked = {
+    Memory: 20_000_000,
+    MemoryReservation: 10_000_000,
+    CpuShares: 5,
+    CpuQuota: 2000,
+    PidsLimit: 3,
+    CpusetCpus: "0",
+    BlkioWeight: 20,
+    OomKillDisable: true,
+    MemorySwappiness: 5,
+  };
+  const { kept, warnings } = verify(settingsOf({ HostConfig: asked }), { ...machine, cgroup });
+  assert.deepEqual(
+    [kept.Memory, kept.MemorySwap, kept.MemoryReservation, kept.CpuShares, kept.CpuQuota, kept.PidsLimit],
+    [0, -1, 0, 0, 0, null],
+  );
+  assert.deepEqual(
+    [kept.CpusetCpus, kept.BlkioWeight, kept.OomKillDisable, kept.MemorySwappiness],
+    ["", 0, null, null],
+  );
+  assert.equal(
+    warnings[0],
+    "Your kernel does not support memory limit capabilities or the cgroup is not mounted. Limitation discarded.",
+  );
+  assert.equal(warnings.length, 9);
+  assert.throws(
+    () => verify(settingsOf({ HostConfig: { NanoCpus: 1e9 } }), { ...machine, cgroup }),
+    /NanoCPUs can not be set/,
+  );
+  assert.deepEqual(verify(settingsOf({ HostConfig: asked }), machine).warnings, []);
+});
+
+test("privileges that the engine lacks are said, and nothing where nothing is lacking", () => {
+  const poor = { ...machine, lacking: ["CAP_SYS_RESOURCE"], hardLimits: { nofile: 20_000 } };
+  const asked = {
+    Privileged: true,
+    OomScoreAdj: -5,
+    Ulimits: [
+      { Name: "nofile", Soft: 10, Hard: 30_000 },
+      { Name: "core", Soft: 0, Hard: -1 },
+    ],
+  };
+  const { warnings } = verify(settingsOf({ HostConfig: asked }), poor);
+  assert.equal(warnings.length, 3);
+  assert.match(warnings[0]!, /lacks capabilities.*: CAP_SYS_RESOURCE\./);
+  assert.match(warnings[1]!, /ulimit nofile is 20000/);
+  assert.match(warnings[2]!, /oom-score-adj -5/);
+  assert.deepEqual(verify(settingsOf({ HostConfig: asked }), machine).warnings, []);
+  assert.deepEqual(verify(settingsOf({}), poor).warnings, []);
+});
+
+test("the engine's own capabilities and limits are read as the kernel writes them", () => {
+  assert.deepEqual(parseLacking("Name:\tx\nCapEff:\t000000fffeffffff\n", 39), ["CAP_SYS_RESOURCE"]);
+  const limits = parseHardLimits(
+    "Limit                     Soft Limit           Hard Limit           Units     \n" +
+      "Max open files            1024                 20000                files     \n" +
+      "Max stack size            8388608              unlimited            bytes     \n",
+  );
+  assert.deepEqual(limits, { nofile: 20_000, stack: Number.POSITIVE_INFINITY });
+});
 
 test("names are checked and made", () => {
   assert.equal(parseName("/web_1"), "web_1");

@@ -1,13 +1,9 @@
-/** Checks of limits, with dockerd's sentences (moby daemon/daemon_unix.go is the behaviour followed). Pure but for the machine's CPU count. */
+/** Checks of limits, with dockerd's sentences (moby daemon/daemon_unix.go is the behaviour followed). Pure. */
 import type { Resources, Ulimit } from "../config.ts";
+import type { Machine } from "./machine.ts";
 import { invalid } from "./refusal.ts";
 
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
-
-/** What this machine has. */
-export interface Machine {
-  readonly cpus: number;
-}
 
 export function verifyResources(resources: Resources, machine: Machine): void {
   verifyMemory(resources);
@@ -35,6 +31,10 @@ function verifyCpu(r: Resources, machine: Machine): void {
     throw invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
   if (r.NanoCpus > 0 && r.CpuQuota > 0)
     throw invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+  if (r.NanoCpus > 0 && !machine.cgroup.cpuQuota)
+    throw invalid(
+      "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+    );
   if (r.NanoCpus < 0 || r.NanoCpus > machine.cpus * 1e9)
     throw invalid(`range of CPUs is from 0.01 to ${machine.cpus}.00, as there are only ${machine.cpus} CPUs available`);
   if (r.CpuShares < 0) throw invalid(`invalid CPU shares (${r.CpuShares}): value must be a positive integer`);

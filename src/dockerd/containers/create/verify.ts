@@ -2,17 +2,19 @@
 import { isIP } from "node:net";
 import type { ContainerConfig, HealthcheckConfig, HostConfig, RestartPolicy } from "../config.ts";
 import { parseSignal } from "../signals.ts";
+import { discardUnsupported, type Fitted, privilegeWarnings } from "./discard.ts";
+import type { Machine } from "./machine.ts";
 import { invalid } from "./refusal.ts";
 import { verifyModes } from "./verify-modes.ts";
-import { type Machine, verifyResources } from "./verify-resources.ts";
+import { verifyResources } from "./verify-resources.ts";
 
 export interface Settings {
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
 }
 
-/** Throws invalid-argument; returns warnings for people. */
-export function verify({ config, hostConfig }: Settings, machine: Machine): string[] {
+/** Throws invalid-argument; returns what this machine can give of it, with warnings for people. */
+export function verify({ config, hostConfig }: Settings, machine: Machine): Fitted<HostConfig> {
   verifyConfig(config);
   verifyRestartPolicy(hostConfig.RestartPolicy);
   if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
@@ -21,7 +23,8 @@ export function verify({ config, hostConfig }: Settings, machine: Machine): stri
   verifyResources(hostConfig, machine);
   verifyHostSettings(hostConfig);
   verifyPorts(config, hostConfig);
-  return warningsOf(hostConfig);
+  const { kept, warnings } = discardUnsupported(hostConfig, machine);
+  return { kept, warnings: [...warnings, ...warningsOf(kept), ...privilegeWarnings(kept, machine)] };
 }
 
 function verifyConfig(config: ContainerConfig): void {

@@ -1,9 +1,10 @@
 /** Small changes of a container: pause, unpause, rename, update. Each runs in its queue. */
-import { availableParallelism } from "node:os";
 import { HullError } from "../../../platform/errors.ts";
 import type { Decoded } from "../../http/shape.ts";
 import type { HostConfig } from "../config.ts";
 import type { Container } from "../container.ts";
+import { discardUnsupported } from "../create/discard.ts";
+import { readMachine } from "../create/machine.ts";
 import { parseName } from "../create/names.ts";
 import { invalid } from "../create/refusal.ts";
 import { resourcesOf } from "../create/settings.ts";
@@ -58,9 +59,10 @@ export const updateContainer = (deps: ContainerDeps, container: Container, body:
         "conflict",
         `Cannot update container ${record.id}: container is marked for removal and cannot be "update"`,
       );
-    const hostConfig = updated(record.hostConfig, body);
-    verifyRestartPolicy(hostConfig.RestartPolicy);
-    verifyResources(hostConfig, { cpus: availableParallelism() });
+    const wanted = updated(record.hostConfig, body);
+    verifyRestartPolicy(wanted.RestartPolicy);
+    verifyResources(wanted, readMachine());
+    const { kept: hostConfig, warnings } = discardUnsupported(wanted, readMachine());
     if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
       throw invalid(`Restart policy cannot be updated because AutoRemove is enabled for the container`);
     await container.update({ hostConfig });
@@ -70,7 +72,7 @@ export const updateContainer = (deps: ContainerDeps, container: Container, body:
         throw error;
       });
     deps.events.container(container.record, "update");
-    return [];
+    return [...warnings];
   });
 
 /** What the body names replaces; zero values are "not named". */

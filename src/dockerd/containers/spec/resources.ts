@@ -30,7 +30,7 @@ export function resourcesOf(r: Resources): object {
     memory: {
       ...(r.Memory > 0 && { limit: r.Memory }),
       ...(r.MemoryReservation > 0 && { reservation: r.MemoryReservation }),
-      ...(r.MemorySwap !== 0 && { swap: r.MemorySwap }),
+      ...(r.MemorySwap !== 0 && r.Memory > 0 && { swap: r.MemorySwap }),
       ...(r.MemorySwappiness !== null && r.MemorySwappiness >= 0 && { swappiness: r.MemorySwappiness }),
       ...(r.OomKillDisable === true && { disableOOMKiller: true }),
     },
