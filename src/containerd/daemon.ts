@@ -3,7 +3,7 @@
  * that run and only then serves; disposal stops serving and leaves every shim running.
  */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KeelServe } from "../keel/serve.ts";
 import { messageOf } from "../platform/errors.ts";
@@ -71,6 +71,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   const tracer = new Tracer("hull-containerd", spans);
   const keel = stack.use(await openKeel(options, tracer, log));
   await keel.lock(join(roots.containerd, "lock"));
+  for (const name of readdirSync(scratchOf(roots))) rmSync(join(scratchOf(roots), name), { recursive: true }); // An earlier process died over it.
   const warn = (message: string): void => log.warn(message);
   const events = new EventBroker();
   const stores = stack.use(await openStores({ roots, kernel: keel, events, warn }));
@@ -138,7 +139,7 @@ interface Parts {
 function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgroupMode }: Parts): void {
   const { stores, tasks, events, roots, launcher: kernel } = host;
   const { dataRoot } = roots;
-  const scratch = join(roots.content, "scratch");
+  const scratch = scratchOf(roots);
   const reader = new ImageReader(stores.content);
   const tools: ImageTools = { stores, reader, layers: new LayerStore(kernel), collector, kernel, scratch };
   const holds = new MountHolds(kernel, join(dataRoot, "overlay2"));
@@ -159,11 +160,13 @@ function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgr
   router.service(Daemon, daemonService({ stores, tasks, collector, spans, dataRoot, cgroupMode, keelPid }));
 }
 
+const scratchOf = (roots: Roots): string => join(roots.content, "scratch");
+
 function makeDirectories(roots: Roots): void {
   const make = (path: string, mode: number): unknown => mkdirSync(path, { recursive: true, mode });
   make(roots.dataRoot, 0o711);
   make(roots.containerd, 0o711);
-  make(join(roots.content, "scratch"), 0o700);
+  make(scratchOf(roots), 0o700);
   make(roots.execRoot, 0o711);
   for (const path of [roots.bundles, roots.pauseSockets, roots.shimSockets]) make(path, 0o700);
 }

@@ -55,11 +55,13 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
   const state = open("state", "NORMAL");
   const degraded: string[] = [];
   const snapshotters = await openSnapshotters(options, state, degraded);
+  const content = new LocalContent({ root: roots.content, db: metadata, kernel, onChange: announceContent(events) });
+  await content.sweep();
   return {
     namespaces: new NamespaceRecords(metadata, (change, { name, labels }) =>
       events.publish(name, `/namespaces/${change}`, { name, labels }),
     ),
-    content: new LocalContent({ root: roots.content, db: metadata, kernel, onChange: announceContent(events) }),
+    content,
     images: new ImageRecords(metadata, (namespace, change, { name, labels }) =>
       events.publish(namespace, `/images/${change}`, { name, labels }),
     ),

@@ -23,6 +23,9 @@ export interface Ingest {
   updatedAt: number;
 }
 
+/** Refs of writes that nobody resumes: they do not outlive the process that began them. */
+export const TRANSIENT_REF = "document-";
+
 /** The name of an ingest's directory: refs are any text. */
 export const ingestName = (namespace: string, ref: string): string =>
   createHash("sha256").update(`${namespace}\0${ref}`).digest("hex");
@@ -61,6 +64,14 @@ export async function listIngests(root: string, namespace: string): Promise<Inge
     found.push({ ref, total, expected, startedAt, offset: file?.size ?? 0, updatedAt: file?.mtimeMs ?? startedAt });
   }
   return found;
+}
+
+/** At start: deletes those that nobody can resume. */
+export async function sweepIngests(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    const head = await readHead(join(root, name));
+    if (head === undefined || head.ref.startsWith(TRANSIENT_REF)) await removeIngest(join(root, name));
+  }
 }
 
 /** Deletes an ingest; false when there is none. */

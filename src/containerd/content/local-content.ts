@@ -1,7 +1,8 @@
 /** ContentStore on a directory: `blobs/sha256/<hex>` and `ingest/<name>/`. Hashing and syncing happen in keel. */
 import { mkdirSync } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import { type Digest, digestOfHash, hexOf } from "../../oci/digest.ts";
 import { HullError } from "../../platform/errors.ts";
@@ -16,7 +17,7 @@ import type {
   IngestStatus,
   WriterRequest,
 } from "./content-store.ts";
-import { type Ingest, ingestName, listIngests, openIngest, removeIngest, statusOf } from "./ingest.ts";
+import { type Ingest, ingestName, listIngests, openIngest, removeIngest, statusOf, sweepIngests } from "./ingest.ts";
 
 const MAX_REF_BYTES = 4096;
 
@@ -31,6 +32,8 @@ export interface LocalContentOptions {
 export class LocalContent implements ContentStore {
   readonly #records: Records<BlobInfo>;
   readonly #writing = new Set<string>();
+  /** Files on their way out: one of the same bytes comes after that. */
+  readonly #leaving = new Map<Digest, Promise<unknown>>();
 
   constructor(private readonly options: LocalContentOptions) {
     this.#records = new Records<BlobInfo>({ db: options.db, table: "content", ...asJson<BlobInfo>() });
@@ -77,12 +80,25 @@ export class LocalContent implements ContentStore {
     this.#records.delete(namespace, digest);
     const elsewhere = this.#records.namespaces().some((space) => this.find(space, digest) !== undefined);
     if (!elsewhere) {
-      const path = this.#blobPath(digest);
-      await this.options.kernel.run([
-        operation("unlink", { path }, { tolerate: ["ENOENT"], cause: "blob without user" }),
-      ]);
+      const gone = this.#unlink([digest]).finally(() => this.#leaving.delete(digest));
+      this.#leaving.set(digest, gone);
+      await gone;
     }
     this.options.onChange?.(namespace, "delete", blob);
+  }
+
+  /** At start: deletes files without a record and what an earlier process was writing for itself. */
+  async sweep(): Promise<void> {
+    const known = new Set(this.namespaces().flatMap((space) => this.list(space).map(({ digest }) => hexOf(digest))));
+    const orphans = (await readdir(join(this.options.root, "blobs", "sha256"))).filter((name) => !known.has(name));
+    if (orphans.length > 0) await this.#unlink(orphans.map((name) => `sha256:${name}` as Digest));
+    await sweepIngests(join(this.options.root, "ingest"));
+  }
+
+  async #unlink(digests: readonly Digest[]): Promise<void> {
+    const options = { tolerate: ["ENOENT"], cause: "blob without user" } as const;
+    const steps = digests.map((digest) => operation("unlink", { path: this.#blobPath(digest) }, options));
+    await again(() => this.options.kernel.run(steps));
   }
 
   async openWriter(namespace: string, request: WriterRequest): Promise<ContentWriter> {
@@ -154,6 +170,7 @@ export class LocalContent implements ContentStore {
   async #settle(from: string, digest: Digest): Promise<void> {
     const to = this.#blobPath(digest);
     const cause = `content ${digest}`;
+    await this.#leaving.get(digest)?.catch(() => undefined); // Then the file is as it was.
     await this.options.kernel.run([
       operation("chmod", { path: from, mode: 0o444 }, { cause }),
       operation("fsyncPath", { path: from }, { cause }),

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { chainIds, type Digest, digestOf } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../../oci/image.ts";
+import { TRANSIENT_REF } from "../content/ingest.ts";
 import type { LocalContent } from "../content/local-content.ts";
 
 /** Labels of a manifest or index that lead gc to what it lists. */
@@ -41,7 +42,7 @@ export async function writeDocument(
     content.label(namespace, digest, { ...found.labels, ...labels });
   } else {
     await using writer = await content.openWriter(namespace, {
-      ref: `document-${randomBytes(8).toString("hex")}`,
+      ref: `${TRANSIENT_REF}${randomBytes(8).toString("hex")}`,
       expected: digest,
     });
     await writer.write(bytes);
