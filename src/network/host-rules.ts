@@ -7,7 +7,7 @@
 import { during, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { Firewall, FirewallState } from "./firewall/firewall.ts";
-import { firewallRules, type PortForward } from "./firewall/model.ts";
+import { type Family, firewallRules, type PortForward } from "./firewall/model.ts";
 import { formatPrefix, type Prefix } from "./ipam/prefix.ts";
 import type { BridgeNetwork, SandboxRecord } from "./record.ts";
 
@@ -41,9 +41,8 @@ export class HostRules {
     return this.#usable.length > 0;
   }
 
-  /** Of IPv4, for the policy of FORWARD. */
-  get firewall4(): Firewall | undefined {
-    return this.#usable.find((firewall) => firewall.family === 4);
+  firewall(family: Family): Firewall | undefined {
+    return this.#usable.find((firewall) => firewall.family === family);
   }
 
   async start(): Promise<void> {

@@ -20,7 +20,8 @@ import { doomedGroup, type EngineMark, openEngineMark } from "./engine-mark.ts";
 import { EventStream } from "./event-stream.ts";
 import { IptablesFirewall } from "./firewall/firewall.ts";
 import { usesLegacyTables } from "./firewall/legacy.ts";
-import { ensureForwarding, undoForwarding } from "./forwarding.ts";
+import { type Family, subnetOf } from "./firewall/model.ts";
+import { ensureForwarding, type ForwardingParts, undoForwarding } from "./forwarding.ts";
 import { readHostServers } from "./host-resolv.ts";
 import { type FormerNetwork, HostRules } from "./host-rules.ts";
 import type { DnsQuestion, Kernel } from "./kernel.ts";
@@ -32,6 +33,9 @@ import { Sandboxes } from "./sandboxes.ts";
 import type { NetworkSettings } from "./settings.ts";
 import { NetworkStore } from "./store.ts";
 import { Watcher } from "./watcher.ts";
+
+/** Of many repairs at once a few say enough. */
+const MOST_TOLD = 5;
 
 export class Netd {
   readonly store: NetworkStore;
@@ -49,7 +53,7 @@ export class Netd {
   readonly #watcher: Watcher;
   readonly #mark: EngineMark;
   #zone: Zone | undefined;
-  #forwardingDegraded: readonly string[] = [];
+  #forwardingDegraded = new Map<Family, string>();
   #up: Promise<void> | undefined;
 
   constructor(
@@ -76,6 +80,7 @@ export class Netd {
     const changed = async (gone: readonly FormerNetwork[] = []): Promise<void> => {
       this.#zone = undefined;
       await this.rules.sync(gone);
+      if (gone.length === 0) await this.#forward();
       this.events.publish({ kind: "networks", atMs: Date.now() });
     };
     this.networks = new Networks({ kernel, store: this.store, bridges: this.#bridges, settings, log, changed });
@@ -104,7 +109,7 @@ export class Netd {
   get degraded(): readonly string[] {
     const backend =
       this.settings.firewallBackend === "nftables" ? ["the nftables backend is not there yet: iptables is used"] : [];
-    return [...backend, ...this.rules.degraded, ...this.#forwardingDegraded];
+    return [...backend, ...this.rules.degraded, ...this.#forwardingDegraded.values()];
   }
 
   async start(): Promise<void> {
@@ -136,7 +141,7 @@ export class Netd {
     await this.#undertaker.idle();
     const othersLeft = await this.rules.standDown();
     await this.networks.standDown();
-    await undoForwarding(this.kernel, this.rules.firewall4, othersLeft);
+    if (!othersLeft) await undoForwarding(this.#forwardingParts());
     await this.#ports.quit();
     return true;
   }
@@ -166,12 +171,26 @@ export class Netd {
   async #comeUp(): Promise<void> {
     await this.networks.start();
     await this.rules.sync();
-    if (this.settings.ipForward) {
-      this.#forwardingDegraded = await ensureForwarding(this.kernel, this.rules.firewall4, this.log);
-    }
+    await this.#forward();
     await this.#watcher.start();
     this.pool.reopen();
     setImmediate(() => void this.pool.fill());
+  }
+
+  /** IPv6 only once a network has it: a host that forwards takes no router advertisements. */
+  async #forward(): Promise<void> {
+    if (!this.settings.ipForward) return;
+    const all = this.networks.all();
+    for (const family of [4, 6] as const) {
+      if (!all.some((network) => subnetOf(network, family) !== undefined && !network.stored.internal)) continue;
+      const degraded = await ensureForwarding(family, this.#forwardingParts());
+      if (degraded === undefined) this.#forwardingDegraded.delete(family);
+      else this.#forwardingDegraded.set(family, degraded);
+    }
+  }
+
+  #forwardingParts(): ForwardingParts {
+    return { kernel: this.kernel, log: this.log, firewall: (family) => this.rules.firewall(family) };
   }
 
   #hostRules(): HostRules {
@@ -220,7 +239,11 @@ export class Netd {
     return new Watcher({
       kernel: this.kernel,
       log: this.log,
-      isOurBridge: (name) => this.networks.all().some((network) => network.bridge === name),
+      isOurBridge: (link) =>
+        "name" in link
+          ? this.networks.all().some((network) => network.bridge === link.name)
+          : this.#bridges.hasIndex(link.index),
+      group: this.#mark.group,
       takeOwnCommits: () => this.rules.takeOwnCommits(),
       isChangingRules: () => this.rules.busy,
       healRules: () => this.rules.heal(),
@@ -228,8 +251,11 @@ export class Netd {
       pollsRules: usesLegacyTables(),
       repaired: (what, offender) => {
         this.repairs++;
-        this.log.warn("put back what was missing", { what: what.slice(0, 5).join("; "), count: what.length, offender });
-        this.events.publish({ kind: "heal", what: what.join("; "), offender, atMs: Date.now() });
+        const told = [...what.slice(0, MOST_TOLD), ...(what.length > MOST_TOLD ? [`${what.length} in all`] : [])].join(
+          "; ",
+        );
+        this.log.warn("put back what was missing", { what: told, offender });
+        this.events.publish({ kind: "heal", what: told, offender, atMs: Date.now() });
       },
       backedOff: (offender) => {
         const what = `${offender || "something"} keeps changing firewall rules or interfaces of ours; repairs pause for 30 s`;

@@ -13,6 +13,7 @@ import type { Bridges } from "./bridge/bridges.ts";
 import { type HostView, viewHost } from "./bridge/host-view.ts";
 import { defaultBridge, predefinedNetwork } from "./default-bridge.ts";
 import { abandonedBridges, ownerOf } from "./engine-mark.ts";
+import { forgetForwarding } from "./forwarding.ts";
 import { readHostServers } from "./host-resolv.ts";
 import { type FormerNetwork, formerly } from "./host-rules.ts";
 import { inHostTurn } from "./host-turn.ts";
@@ -76,6 +77,7 @@ export class Networks {
   async #start(): Promise<void> {
     const { kernel, bridges, log } = this.parts;
     const seen = await viewHost(kernel);
+    if (seen.links.every((link) => ownerOf(link, bridges.mark) === "nobody")) forgetForwarding();
     const abandoned = abandonedBridges(seen.links, bridges.mark);
     const view = without(seen, abandoned);
     const replaced = this.#definePredefined(view);

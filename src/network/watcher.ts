@@ -7,6 +7,7 @@
 import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { Kernel } from "./kernel.ts";
+import { decodeLostAddress } from "./netlink/address.ts";
 import { decodeLink, type Link, RTM_DELLINK } from "./netlink/link.ts";
 import { decodeMessages, NETLINK_NETFILTER, NETLINK_ROUTE } from "./netlink/message.ts";
 import { decodeGeneration, NFTABLES_GROUP_MASK } from "./netlink/nftables.ts";
@@ -14,8 +15,10 @@ import { decodeGeneration, NFTABLES_GROUP_MASK } from "./netlink/nftables.ts";
 export interface WatcherParts {
   readonly kernel: Kernel;
   readonly log: Log;
-  /** Names of the bridges that must be there, up. */
-  isOurBridge(name: string): boolean;
+  /** The interface is a bridge of ours, or was until now. */
+  isOurBridge(link: { readonly name: string } | { readonly index: number }): boolean;
+  /** Of interfaces of ours. */
+  readonly group: number;
   /** Our own changes of the rule set since the last call. */
   takeOwnCommits(): number;
   isChangingRules(): boolean;
@@ -30,7 +33,8 @@ export interface WatcherParts {
 
 const RULES_WATCH = 1;
 const LINKS_WATCH = 2;
-const RTNLGRP_LINK_MASK = 1;
+/** RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR as bits of a bind mask. */
+const LINK_GROUPS_MASK = (1 << 0) | (1 << 4) | (1 << 8);
 const SETTLE_MS = 20;
 const CHECK_MS = 1000;
 /** A whole look at everything, whatever the notices said. */
@@ -94,7 +98,7 @@ export class Watcher {
     await this.parts.kernel.watch(RULES_WATCH, NETLINK_NETFILTER, NFTABLES_GROUP_MASK).catch((error: unknown) => {
       this.parts.log.warn("the kernel does not tell of changed rules", { error: messageOf(error) });
     });
-    await this.parts.kernel.watch(LINKS_WATCH, NETLINK_ROUTE, RTNLGRP_LINK_MASK);
+    await this.parts.kernel.watch(LINKS_WATCH, NETLINK_ROUTE, LINK_GROUPS_MASK);
   }
 
   /** One notice is one commit; those that our own restores made are counted off. */
@@ -113,8 +117,14 @@ export class Watcher {
   #noticeLinks(bytes: Buffer): void {
     for (const message of decodeMessages(bytes)) {
       const link = decodeLink(message);
-      if (link && this.parts.isOurBridge(link.name) && isBroken(message.type, link)) this.#linksDue = true;
+      const lost = decodeLostAddress(message);
+      const broken = link !== undefined && this.parts.isOurBridge(link) && this.#isBroken(message.type, link);
+      if (broken || (lost && this.parts.isOurBridge(lost))) this.#linksDue = true;
     }
+  }
+
+  #isBroken(type: number, link: Link): boolean {
+    return type === RTM_DELLINK || !link.up || link.group !== this.parts.group;
   }
 
   #tick(): void {
@@ -178,5 +188,3 @@ export class Watcher {
     this.parts.backedOff(this.#offender);
   }
 }
-
-const isBroken = (type: number, link: Link): boolean => type === RTM_DELLINK || !link.up;

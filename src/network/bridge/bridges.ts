@@ -4,6 +4,7 @@
  * Lifecycle: `ensure` makes it, or makes it right again (after someone deleted or lowered it, with the ports of connected
  * containers put back) -> `indexOf` for those who attach to it -> `remove`.
  */
+import { createHash } from "node:crypto";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { type EngineMark, ownerOf } from "../engine-mark.ts";
 import type { Address } from "../ipam/prefix.ts";
@@ -13,7 +14,7 @@ import { changeBridgePort, changeLink, createBridge, deleteLink, type Link } fro
 import { encodeMessages, type MessageInput, NETLINK_ROUTE } from "../netlink/message.ts";
 import type { BridgeNetwork, EndpointRecord } from "../record.ts";
 import { netlink, portSettings } from "../sandbox/interface-plan.ts";
-import { newMac } from "../sandbox/pool.ts";
+import { localMac } from "../sandbox/pool.ts";
 import { belongsToAnother } from "./bridge-choice.ts";
 import { type HostView, viewHost } from "./host-view.ts";
 
@@ -31,6 +32,11 @@ export class Bridges {
 
   indexOf(network: BridgeNetwork): number | undefined {
     return this.#indexes.get(network.bridge);
+  }
+
+  /** An interface of this index was made or found here. */
+  hasIndex(index: number): boolean {
+    return [...this.#indexes.values()].includes(index);
   }
 
   /**
@@ -56,7 +62,7 @@ export class Bridges {
       strays.length === 0 ? [] : this.#ports(network, endpoints, { link, view: await viewHost(this.kernel) });
     const repair = [...this.#settings(network, link, now), ...ports];
     if (done.length === 0) done.push(...repair.map(({ subject }) => subject));
-    if (repair.length > 0) await this.kernel.run([...repair, ...sysctls(network)]);
+    if (repair.length > 0) await this.kernel.run([...sysctls(network), ...repair]);
     return done;
   }
 
@@ -90,7 +96,7 @@ export class Bridges {
   }
 
   #create(network: BridgeNetwork): Operation {
-    const bridge = { name: network.bridge, mac: newMac(), mtu: network.mtu, group: this.mark.group };
+    const bridge = { name: network.bridge, mac: macOf(network), mtu: network.mtu, group: this.mark.group };
     return operation(
       "netlink",
       { protocol: NETLINK_ROUTE, messages: encodeMessages([createBridge(bridge)]) },
@@ -145,6 +151,10 @@ export class Bridges {
   }
 }
 
+/** Always the same: containers know it as their gateway's, also of a bridge that was deleted and made again. */
+const macOf = ({ stored }: BridgeNetwork): string =>
+  localMac(createHash("sha256").update(stored.id).digest().subarray(0, 6));
+
 function hasAddress(view: HostView, wanted: InterfaceAddress): boolean {
   const same = (a: Address, b: Address): boolean => a.family === b.family && a.value === b.value;
   return view.addresses.some((one) => one.index === wanted.index && same(one.address, wanted.address));
@@ -155,9 +165,12 @@ function sysctls(network: BridgeNetwork): Operation[] {
   const set = (name: string, value: string): Operation =>
     operation("sysctl", { name, value }, { tolerate: mayLack, cause: `network ${network.stored.name}` });
   const v4 = network.subnet4 ? [set(`net/ipv4/conf/${network.bridge}/route_localnet`, "1")] : [];
-  return [
-    ...v4,
-    set(`net/ipv6/conf/${network.bridge}/accept_ra`, "0"),
-    ...(network.subnet6 ? [set(`net/ipv6/conf/${network.bridge}/disable_ipv6`, "0")] : []),
-  ];
+  const v6 = network.subnet6
+    ? [
+        // While its link-local address waits for duplicates to be found, the bridge asks for no neighbour: nothing is forwarded.
+        set(`net/ipv6/conf/${network.bridge}/accept_dad`, "0"),
+        set(`net/ipv6/conf/${network.bridge}/disable_ipv6`, "0"),
+      ]
+    : [];
+  return [...v4, set(`net/ipv6/conf/${network.bridge}/accept_ra`, "0"), ...v6];
 }

@@ -172,6 +172,22 @@ test("beside another engine only what is missing is added and only own stale rul
   assert.match(restore, /^:DOCKER-CT - \[0:0\]$/m);
 });
 
+test("what users say in DOCKER-USER comes first, also when only the other jump had to be put back or the two are swapped", () => {
+  const wanted = firewallRules(4, { networks: [plain], forwards: [], masquerade: true });
+  const first = planChange(parseDump(""), wanted, ownership).restore;
+  const jumps = (dump: string) => dump.match(/^-A FORWARD .*$/gm);
+  const right = ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-FORWARD"];
+  const lost = "*filter\n-D FORWARD -j DOCKER-FORWARD\nCOMMIT\n";
+  for (const damage of [lost, `${lost}*filter\n-I FORWARD -j DOCKER-FORWARD\nCOMMIT\n`]) {
+    const damaged = dumpAfter("iptables", [first, damage]);
+    assert.notDeepEqual(jumps(damaged), right);
+    const repair = planChange(parseDump(damaged), wanted, ownership).restore;
+    assert.deepEqual(jumps(dumpAfter("iptables", [first, damage, repair])), right);
+  }
+  const foreignFirst = "*filter\n-I FORWARD -i x0 -j DROP\n-I FORWARD 3 -i y0 -j DROP\nCOMMIT\n";
+  assert.equal(planChange(parseDump(dumpAfter("iptables", [first, foreignFirst])), wanted, ownership).restore, "");
+});
+
 test("chains that another engine uses stay when we go", () => {
   assert.equal(planTeardown(parseDump(foreign), sharedRules(4)), "");
   const emptyNat = "*nat\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\nCOMMIT\n";

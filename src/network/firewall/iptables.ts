@@ -19,18 +19,39 @@ export function planChange(dump: Dump, wanted: readonly Rule[], ownership: Owner
   const parts = tables.map((table) => {
     const there = dump.get(table);
     const rules = wanted.filter((rule) => rule.table === table);
-    const absent = rules.filter((rule) => !(there?.chains.get(rule.chain) ?? []).includes(rule.text));
+    const isAbsent = (rule: Rule): boolean => !(there?.chains.get(rule.chain) ?? []).includes(rule.text);
+    const displaced = displacedJumps(there, rules);
+    const absent = rules.filter((rule) => isAbsent(rule) || displaced.includes(rule));
     const gone = staleRules(table, there, { rules, ownership });
     missing.push(...absent);
     stale += gone.length;
     const lines = [
       ...declarations(table, there, rules),
       ...gone.map(({ chain, text }) => `-D ${chain} ${text}`),
+      ...displaced.flatMap((rule) => copies(there, rule).map(() => `-D ${rule.chain} ${rule.text}`)),
       ...absent.map((rule) => `${rule.place === "top" ? "-I" : "-A"} ${rule.chain} ${rule.text}`),
     ];
     return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
   });
   return { restore: parts.join(""), missing, stale };
+}
+
+/**
+ * Jumps that stand below one that belongs below them (what users say in DOCKER-USER comes before what we allow), or would once the
+ * absent ones are back: they go and come again. Of two "top" rules the later belongs first.
+ */
+function displacedJumps(there: DumpedTable | undefined, rules: readonly Rule[]): Rule[] {
+  const tops = rules.filter((rule) => rule.shared && rule.place === "top");
+  return [...new Set(tops.map(({ chain }) => chain))].flatMap((chain) => {
+    const texts = there?.chains.get(chain) ?? [];
+    const positions = tops
+      .filter((rule) => rule.chain === chain)
+      .map((rule) => ({ rule, at: texts.indexOf(rule.text) }));
+    const firstWrong = positions.findIndex(
+      ({ at }, index) => at < 0 || positions.slice(index + 1).some((later) => later.at > at),
+    );
+    return firstWrong < 0 ? [] : positions.slice(firstWrong).flatMap(({ rule, at }) => (at < 0 ? [] : [rule]));
+  });
 }
 
 /** A chain may be declared only when it is missing: declaring an existing one would flush it. */

@@ -97,6 +97,12 @@ export function decodeAddress(message: DecodedMessage): InterfaceAddress | undef
   };
 }
 
+/** The notice that an address was taken from an interface. */
+export function decodeLostAddress(message: DecodedMessage): { readonly index: number } | undefined {
+  if (message.type !== RTM_DELADDR || message.payload.length < 8) return undefined;
+  return { index: message.payload.readUInt32LE(4) };
+}
+
 interface RouteHeader {
   readonly family: Family;
   readonly prefixLength: number;

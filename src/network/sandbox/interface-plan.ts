@@ -87,15 +87,10 @@ export function planContainerEnd(endpoint: EndpointRecord, network: BridgeNetwor
     messages.push(addAddress({ index, address: parseAddress(endpoint.ip6), prefixLength: endpoint.prefixLength6 }));
   }
   const cause = `network ${network.stored.name}`;
-  const v6 = endpoint.ip6
-    ? [
-        operation(
-          "sysctl",
-          { name: `net/ipv6/conf/${endpoint.ifName}/disable_ipv6`, value: "0" },
-          { tolerate: ["ENOENT"], cause },
-        ),
-      ]
-    : [];
+  const set = (name: string, value: string): Operation =>
+    operation("sysctl", { name: `net/ipv6/conf/${endpoint.ifName}/${name}`, value }, { tolerate: ["ENOENT"], cause });
+  // Looking for duplicates takes a second or two in which the container reaches nobody.
+  const v6 = endpoint.ip6 ? [set("accept_dad", "0"), set("disable_ipv6", "0")] : [];
   return v6.length === 0
     ? [netlink(messages, cause)]
     : [netlink(messages.slice(0, 1), cause), ...v6, netlink(messages.slice(1), cause)];

@@ -32,11 +32,15 @@ export interface PoolOptions {
 
 export const newHostInterfaceName = (): string => `veth${randomBytes(4).toString("hex").slice(0, 7)}`;
 
-/** Locally administered, unicast, random: never derived from the address, so that a stale neighbour entry cannot match. */
-export function newMac(): string {
-  const bytes = randomBytes(6);
-  bytes[0] = (bytes[0]! & 0xfc) | 0x02;
-  return bytes.toString("hex").replace(/(..)(?=.)/g, "$1:");
+/** Random: never derived from the address, so that a stale neighbour entry cannot match. */
+export const newMac = (): string => localMac(randomBytes(6));
+
+/** Six bytes as a unicast address that is locally administered. */
+export function localMac(bytes: Buffer): string {
+  const first = (bytes[0]! & 0xfc) | 0x02;
+  return Buffer.from([first, ...bytes.subarray(1)])
+    .toString("hex")
+    .replace(/(..)(?=.)/g, "$1:");
 }
 
 export class NamespacePool {
