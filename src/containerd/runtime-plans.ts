@@ -2,7 +2,15 @@
 import { operation } from "../keel/plan.ts";
 import { parseProcess, parseRuntimeSpec } from "../oci/runtime-spec.ts";
 import { parseResources } from "../oci/runtime-spec-linux.ts";
-import { freezeOperations, isFrozen, killAll, pidsOf, removeCgroups, thawOperations } from "../runc/cgroup/control.ts";
+import {
+  freezeOperations,
+  isFrozen,
+  killAll,
+  pidsOf,
+  removeCgroups,
+  removeCgroupTrees,
+  thawOperations,
+} from "../runc/cgroup/control.ts";
 import { readStats } from "../runc/cgroup/read-stats.ts";
 import { updateResources } from "../runc/cgroup/resources.ts";
 import { compileContainer } from "../runc/compile/container.ts";
@@ -45,6 +53,7 @@ export async function runtimePlans(): Promise<RuntimePlans & { readonly cgroupMo
     thaw: thawOperations,
     isFrozen,
     removeCgroups,
+    removeCgroupTrees,
     killAll,
     pids: pidsOf,
     stats: readStats,

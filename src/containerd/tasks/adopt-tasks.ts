@@ -10,6 +10,7 @@ import { dockerExitCode } from "../../keel/shim-records.ts";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { taskPaths } from "../roots.ts";
 import { listBundles, readShimFile, readTaskFile, wasReported } from "./bundle.ts";
+import { removeCgroups } from "./delete-task.ts";
 import { unmountOperation } from "./rootfs-mount.ts";
 import { ShimLink } from "./shim-link.ts";
 import { Task } from "./task.ts";
@@ -91,14 +92,9 @@ async function clear(host: TaskHost, namespace: string, id: string): Promise<voi
   if (file) await host.plans.killAll(file.cgroup);
   await pauseClient.stop(paths.pauseSocket).catch(() => undefined);
   const unmount = file === undefined || file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
-  const cgroups = file === undefined ? [] : host.plans.removeCgroups(file.cgroup);
-  const root = unmountOperation(join(paths.bundle, "rootfs"));
-  await host.launcher.run([
-    ...unmount,
-    root,
-    ...cgroups,
-    operation("removeTree", { path: paths.bundle }, { cause: "leftover" }),
-  ]);
+  await host.launcher.run([...unmount, unmountOperation(join(paths.bundle, "rootfs"))]);
+  if (file) await removeCgroups(host, file.cgroup);
+  await host.launcher.run([operation("removeTree", { path: paths.bundle }, { cause: "leftover" })]);
 }
 
 /** Pauses of containers that are gone. Those of stopped containers are kept for their next start. */

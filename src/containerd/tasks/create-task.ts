@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { again } from "../../keel/again.ts";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { measuredSteps } from "../../keel/result.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
@@ -17,6 +18,7 @@ import { type TaskPaths, taskPaths } from "../roots.ts";
 import type { Mount } from "../snapshots/snapshotter.ts";
 import { buryTask } from "./adopt-tasks.ts";
 import { bundleOperations, taskFile } from "./bundle.ts";
+import { removeCgroups } from "./delete-task.ts";
 import { createFailure } from "./failure.ts";
 import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
@@ -53,7 +55,7 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
     adopt(task, launched, host);
   } catch (error) {
     host.tasks.remove(task);
-    await undo(host, made, task.init.state.pid);
+    await undo(host, made);
     throw createFailure(error);
   }
   host.events.publish(namespace, "/tasks/create", {
@@ -199,17 +201,18 @@ function adopt(task: Task, launched: Launched, host: TaskHost): void {
   });
 }
 
-/** `pid`: init's, when it was made already. */
-async function undo(host: TaskHost, made: Prepared, pid: number): Promise<void> {
-  if (pid !== 0) await host.plans.killAll(made.plan.cgroup).catch((error) => host.warn(messageOf(error)));
+/** What was launched is killed, also when keel was killed before it could say what it had launched. */
+async function undo(host: TaskHost, made: Prepared): Promise<void> {
+  const { cgroup } = made.plan;
+  await host.plans.killAll(cgroup).catch((error) => host.warn(messageOf(error)));
   await pauseClient.stop(made.paths.pauseSocket).catch(() => undefined);
   const unmount = made.file.mountedRoot === "" ? [] : [unmountOperation(made.root)];
-  const steps = [
-    ...unmount,
-    ...host.plans.removeCgroups(made.plan.cgroup),
-    operation("removeTree", { path: made.paths.bundle }, { cause: "undo" }),
-  ];
-  await host.launcher
-    .run(steps)
-    .catch((error) => host.warn(`undo the start of ${made.paths.bundle}: ${messageOf(error)}`));
+  const bundle = operation("removeTree", { path: made.paths.bundle }, { cause: "undo" });
+  try {
+    await again(() => host.launcher.run(unmount));
+    await removeCgroups(host, cgroup);
+    await again(() => host.launcher.run([bundle]));
+  } catch (error) {
+    host.warn(`undo the start of ${made.paths.bundle}: ${messageOf(error)}`);
+  }
 }

@@ -2,6 +2,7 @@
  * Deletes a stopped task. The answer is its exit record; shim, mount, cgroups and bundle go after it, and the next task of the
  * container waits for that. With `keepSandbox` pause and its namespaces stay.
  */
+import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
@@ -50,6 +51,7 @@ async function ended(task: Task): Promise<Stopped> {
   return task.wait("", AbortSignal.timeout(SHIM_END_MS));
 }
 
+/** The bundle goes last: a next daemon finds by it what this one did not live to remove. */
 async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {
   const { paths, file } = task.identity;
   await endShim(host, task, keepSandbox);
@@ -57,12 +59,16 @@ async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promis
   const unmount = file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
   // Killed ones leave their socket files behind.
   const sockets = keepSandbox ? [paths.shimSocket] : [paths.shimSocket, paths.pauseSocket];
-  await host.launcher.run([
-    ...unmount,
-    ...sockets.map((path) => operation("unlink", { path }, { tolerate: ["ENOENT"], cause: "delete" })),
-    operation("removeTree", { path: paths.bundle }, { cause: "delete" }),
-  ]);
-  await removeCgroups(host, file.cgroup);
+  const unlink = sockets.map((path) => operation("unlink", { path }, { tolerate: ["ENOENT"], cause: "delete" }));
+  const steps = [...unmount, ...unlink, ...host.plans.removeCgroups(file.cgroup)];
+  const bundle = operation("removeTree", { path: paths.bundle }, { cause: "delete" });
+  try {
+    await again(() => host.launcher.run([...steps, bundle]));
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    await removeCgroups(host, file.cgroup);
+    await again(() => host.launcher.run([bundle]));
+  }
 }
 
 /** The next ones bind the same socket paths: the old ones must be gone by then. */
@@ -74,16 +80,18 @@ async function supervisorsGone(task: Task, keepSandbox: boolean): Promise<void> 
   }
 }
 
+const isBusy = (error: unknown): boolean =>
+  error instanceof HullError && ["EBUSY", "ENOTEMPTY"].includes(String(error.facts.errno));
+
 /** What a container left running is killed; a cgroup whose last process is just going takes a moment to be empty. */
 export async function removeCgroups(host: TaskHost, cgroup: CgroupPlace): Promise<void> {
-  const steps = host.plans.removeCgroups(cgroup);
   for (let attempt = 1; ; attempt++) {
     try {
-      await host.launcher.run(steps);
+      const steps = await host.plans.removeCgroupTrees(cgroup);
+      await again(() => host.launcher.run(steps));
       return;
     } catch (error) {
-      const busy = error instanceof HullError && error.facts.errno === "EBUSY";
-      if (!busy || attempt === CGROUP_ATTEMPTS) throw error;
+      if (!isBusy(error) || attempt === CGROUP_ATTEMPTS) throw error;
       await host.plans.killAll(cgroup);
       await new Promise((resolve) => setTimeout(resolve, attempt * 5));
     }

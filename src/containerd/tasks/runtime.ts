@@ -60,6 +60,8 @@ export interface RuntimePlans {
   isFrozen(cgroup: CgroupPlace): Promise<boolean>;
   /** rmdir of each; fails with EBUSY while a process is in one. */
   removeCgroups(cgroup: CgroupPlace): readonly Operation[];
+  /** With what was made below them, from inside of the container. */
+  removeCgroupTrees(cgroup: CgroupPlace): Promise<readonly Operation[]>;
   /** SIGKILL to everything in it. */
   killAll(cgroup: CgroupPlace): Promise<void>;
   pids(cgroup: CgroupPlace): Promise<number[]>;

@@ -44,11 +44,26 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Removes the directories; absent ones are fine, one in use is an error (EBUSY). Children made inside the container are not removed here. */
-export const removeCgroups = (place: CgroupPlace): Operation[] =>
-  directoriesOf(place).map((path) =>
-    operation("rmdir", { path }, { cause: "remove the cgroup", tolerate: ["ENOENT"] }),
+const removal = (path: string): Operation =>
+  operation("rmdir", { path }, { cause: "remove the cgroup", tolerate: ["ENOENT"] });
+
+/** Removes the directories; absent ones are fine, one in use is an error (EBUSY). What was made below them is in `removeCgroupTrees`. */
+export const removeCgroups = (place: CgroupPlace): Operation[] => directoriesOf(place).map(removal);
+
+/** The same with everything that was made below them, from inside of the container or by hand. */
+export async function removeCgroupTrees(place: CgroupPlace): Promise<Operation[]> {
+  const trees = await Promise.all(directoriesOf(place).map(treeOf));
+  return trees.flat().map(removal);
+}
+
+/** Deepest first. */
+async function treeOf(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+  const below = await Promise.all(
+    entries.filter((entry) => entry.isDirectory()).map((entry) => treeOf(join(path, entry.name))),
   );
+  return [...below.flat(), path];
+}
 
 /** Where the list of processes is complete and cheap to read. */
 function membersDirectory(place: CgroupPlace): string | undefined {
@@ -73,8 +88,11 @@ async function pidsBelow(directory: string): Promise<number[]> {
 }
 
 /** Sends a signal to every process; ones that are gone meanwhile are fine. */
-export async function signalAll(place: CgroupPlace, signal: number): Promise<void> {
-  for (const pid of await pidsOf(place)) {
+export const signalAll = async (place: CgroupPlace, signal: number): Promise<void> =>
+  signalEach(await pidsOf(place), signal);
+
+function signalEach(pids: readonly number[], signal: number): void {
+  for (const pid of pids) {
     try {
       process.kill(pid, signal);
     } catch (error) {
@@ -89,10 +107,18 @@ const SIGKILL = 9;
 /** Ends everything in it and waits until it is empty. Throws `deadline-exceeded`. */
 export async function killAll(place: CgroupPlace): Promise<void> {
   const deadline = Date.now() + KILL_DEADLINE_MS;
-  for (let waitMs = 1; (await pidsOf(place)).length > 0; waitMs = Math.min(waitMs * 2, 50)) {
+  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
+    const pids = await everyPid(place);
+    if (pids.length === 0) return;
     if (Date.now() > deadline)
       throw new HullError("deadline-exceeded", `processes in ${membersDirectory(place)} do not end`);
-    await signalAll(place, SIGKILL);
+    signalEach(pids, SIGKILL);
     await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
+}
+
+/** Also of processes on their way in or out, which are in some of its directories only. */
+async function everyPid(place: CgroupPlace): Promise<number[]> {
+  const pids = await Promise.all(directoriesOf(place).map(pidsBelow));
+  return [...new Set(pids.flat())];
 }
