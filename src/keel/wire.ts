@@ -48,9 +48,11 @@ export function encodeFrame(type: number, id: number, payload: Uint8Array, flags
   return frame;
 }
 
+const nothing = Buffer.alloc(0);
+
 /** Collects chunks and yields whole frames. Throws on an oversized frame: the stream can't be trusted then. */
 export class FrameReader {
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer = nothing;
 
   /** Bytes received after the last whole frame (what follows an ATTACH reply is raw). */
   get rest(): Buffer {
@@ -69,7 +71,8 @@ export class FrameReader {
     if (length > MAX_PAYLOAD_BYTES) throw new HullError("internal", `keel sent a frame of ${length} bytes`);
     const end = FRAME_HEADER_BYTES + length;
     if (bytes.length < end) return undefined;
-    this.#pending = bytes.subarray(end);
+    // An empty view would keep the whole chunk alive for as long as the connection is quiet.
+    this.#pending = end === bytes.length ? nothing : bytes.subarray(end);
     return {
       type: bytes.readUInt16LE(4),
       flags: bytes.readUInt16LE(6),

@@ -61,9 +61,11 @@ export function encodeMessage(message: Message): Buffer {
   return frame;
 }
 
+const nothing = Buffer.alloc(0);
+
 /** Collects chunks and yields whole messages. Throws `invalid-argument` when the stream cannot be trusted any more. */
 export class MessageReader {
-  #pending: Buffer = Buffer.alloc(0);
+  #pending: Buffer = nothing;
 
   *push(chunk: Buffer): Generator<Message> {
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
@@ -72,7 +74,8 @@ export class MessageReader {
       if (length > MAX_MESSAGE_BYTES) throw new HullError("invalid-argument", `a message announces ${length} bytes`);
       if (this.#pending.length < 4 + length) return;
       const text = this.#pending.toString("utf8", 4, 4 + length);
-      this.#pending = this.#pending.subarray(4 + length);
+      // An empty view would keep the whole chunk alive for as long as the connection is quiet.
+      this.#pending = this.#pending.length === 4 + length ? nothing : this.#pending.subarray(4 + length);
       yield parseMessage(text);
     }
   }

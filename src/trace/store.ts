@@ -40,7 +40,7 @@ export class SpanStore implements SpanSink, Disposable {
   }
 
   #prepare(path: string): void {
-    this.#db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;");
+    this.#db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-256;");
     this.#migrate(path);
   }
 

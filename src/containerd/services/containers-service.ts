@@ -7,6 +7,7 @@ import type {
   Containers,
   UpdateContainerRequest,
 } from "../gen/containerd/services/containers/v1/containers_pb.ts";
+import type { ContainerSummary } from "../store/containers.ts";
 import { fieldsOf, parseFilters } from "../store/filter.ts";
 import type { Stores } from "../stores.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
@@ -27,7 +28,9 @@ export function containersService({
   const { containers } = stores;
   const list = (filters: readonly string[], context: HandlerContext): Container[] => {
     const matches = parseFilters(filters);
-    return containers.list(namespaceOf(context)).filter((container) => matches(fieldsOfContainer(container)));
+    const namespace = namespaceOf(context);
+    const wanted = containers.list(namespace).filter((container) => matches(fieldsOfContainer(container)));
+    return wanted.map(({ id }) => containers.get(namespace, id));
   };
   return {
     get: ({ id }, context) => ({ container: containers.get(namespaceOf(context), id) }),
@@ -77,5 +80,5 @@ function update(stores: Stores, namespace: string, { container, updateMask }: Up
   });
 }
 
-const fieldsOfContainer = ({ id, image, labels, runtime }: Container) =>
+const fieldsOfContainer = ({ id, image, labels, runtime }: ContainerSummary) =>
   fieldsOf({ id, image, labels, runtime: { name: runtime?.name ?? "" } });

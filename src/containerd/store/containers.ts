@@ -1,4 +1,7 @@
-/** Container records as containerd's API has them, kept as their protobuf bytes. */
+/**
+ * Container records as containerd's API has them, stored as their protobuf bytes. In memory they are without their spec, which is most
+ * of them (10 KB) and is needed only at a start and an exec: `get` reads it.
+ */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { HullError } from "../../platform/errors.ts";
@@ -9,30 +12,34 @@ import { Records } from "./records.ts";
 
 export type ContainerChange = "create" | "update" | "delete";
 
+export type ContainerSummary = Omit<Container, "spec">;
+
 export class ContainerRecords {
   readonly #records: Records<Container>;
 
   constructor(
     db: Database,
-    private readonly onChange: (namespace: string, change: ContainerChange, container: Container) => void,
+    private readonly onChange: (namespace: string, change: ContainerChange, container: ContainerSummary) => void,
   ) {
     this.#records = new Records<Container>({
       db,
       table: "container",
       encode: (container) => toBinary(ContainerSchema, container),
       decode: (stored) => fromBinary(ContainerSchema, stored as Uint8Array),
+      keep: ({ spec: _, ...summary }) => summary,
     });
   }
 
-  find(namespace: string, id: string): Container | undefined {
+  find(namespace: string, id: string): ContainerSummary | undefined {
     return this.#records.find(namespace, id);
   }
 
+  /** With its spec. Throws `not-found`. */
   get(namespace: string, id: string): Container {
-    return this.#records.get(namespace, id);
+    return this.#records.whole(namespace, id);
   }
 
-  list(namespace: string): Container[] {
+  list(namespace: string): ContainerSummary[] {
     return this.#records.list(namespace);
   }
 

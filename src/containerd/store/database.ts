@@ -24,6 +24,9 @@ export interface DatabaseOptions {
   readonly reserve: Reserve;
 }
 
+/** Reads are from our own memory: SQLite needs few pages of its own. */
+const CACHE_KB = 256;
+
 /** Throws `failed-precondition` for a file of another schema version. */
 export function openDatabase(options: DatabaseOptions): Database {
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o710 });
@@ -45,6 +48,7 @@ function open(options: DatabaseOptions): DatabaseSync {
     const found = Number(db.prepare("PRAGMA user_version").get()?.user_version ?? 0);
     if (found !== 0 && found !== options.schemaVersion) throw unknownSchema(options, found);
     db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${options.synchronous}; PRAGMA busy_timeout=2000;`);
+    db.exec(`PRAGMA cache_size=-${CACHE_KB}`);
     if (found === 0) db.exec(`PRAGMA user_version=${options.schemaVersion}`);
     return db;
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Immutable records by namespace and key: all in memory, so that reads never wait, each change written through to its
+ * Immutable records by namespace and key: in memory, so that reads never wait, each change written through to its
  * SQLite table before it is visible; a deletion works on a full disk too. Keys keep their order of creation.
  */
 import type { StatementSync } from "node:sqlite";
@@ -12,6 +12,8 @@ export interface RecordsOptions<T> {
   readonly table: string;
   readonly encode: (value: T) => string | Uint8Array;
   readonly decode: (stored: string | Uint8Array) => T;
+  /** What stays in memory of a value; `whole` reads the rest again. Default: all of it. */
+  readonly keep?: (value: T) => T;
 }
 
 /** Codec of plain data. */
@@ -24,6 +26,7 @@ export class Records<T> {
   readonly #spaces = new Map<string, Map<string, T>>();
   readonly #put: StatementSync;
   readonly #drop: StatementSync;
+  readonly #read: StatementSync;
 
   constructor(private readonly options: RecordsOptions<T>) {
     const { table } = options;
@@ -35,9 +38,10 @@ export class Records<T> {
       `INSERT INTO ${table}(namespace, key, value) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
     );
     this.#drop = db.prepare(`DELETE FROM ${table} WHERE namespace = ? AND key = ?`);
+    this.#read = db.prepare(`SELECT value FROM ${table} WHERE namespace = ? AND key = ?`);
     for (const row of db.prepare(`SELECT namespace, key, value FROM ${table}`).all()) {
       const value = options.decode(row.value as string | Uint8Array);
-      this.#space(String(row.namespace)).set(String(row.key), value);
+      this.#space(String(row.namespace)).set(String(row.key), this.#kept(value));
     }
   }
 
@@ -50,6 +54,13 @@ export class Records<T> {
     const value = this.find(namespace, key);
     if (value === undefined) throw new HullError("not-found", `${this.options.table} "${key}": not found`);
     return value;
+  }
+
+  /** With what is not kept in memory. Throws `not-found`. */
+  whole(namespace: string, key: string): T {
+    const kept = this.get(namespace, key);
+    if (!this.options.keep) return kept;
+    return this.options.decode(this.#read.get(namespace, key)!.value as string | Uint8Array);
   }
 
   list(namespace: string): T[] {
@@ -75,7 +86,7 @@ export class Records<T> {
 
   put(namespace: string, key: string, value: T): void {
     this.#put.run(namespace, key, this.options.encode(value));
-    this.#space(namespace).set(key, value);
+    this.#space(namespace).set(key, this.#kept(value));
   }
 
   /** Puts a record in the place of another: a crash leaves the one or the other. Throws `already-exists`. */
@@ -94,7 +105,7 @@ export class Records<T> {
       throw error;
     }
     const space = this.#space(namespace);
-    space.set(to.key, to.value);
+    space.set(to.key, this.#kept(to.value));
     space.delete(from);
   }
 
@@ -103,6 +114,10 @@ export class Records<T> {
     if (this.find(namespace, key) === undefined) return false;
     this.options.db.reserve.run(() => this.#drop.run(namespace, key));
     return this.#space(namespace).delete(key);
+  }
+
+  #kept(value: T): T {
+    return this.options.keep ? this.options.keep(value) : value;
   }
 
   #space(namespace: string): Map<string, T> {

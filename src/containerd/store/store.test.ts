@@ -3,8 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { codeOf } from "../../platform/errors.ts";
 import { Reserve } from "../../platform/reserve.ts";
+import { ContainerSchema } from "../gen/containerd/services/containers/v1/containers_pb.ts";
+import { ContainerRecords } from "./containers.ts";
 import { openDatabase } from "./database.ts";
 import { fieldsOf, parseFilters } from "./filter.ts";
 import { asJson, Records } from "./records.ts";
@@ -46,6 +49,24 @@ test("records survive a reopening, by namespace", () => {
     assert.deepEqual(records(second).list("a"), [{ name: "3" }]);
     assert.deepEqual(records(second).namespaces(), ["a"]);
     second.close();
+  });
+});
+
+test("what a container's record needs only at a start is read then, and is no load on memory", () => {
+  within((path) => {
+    const db = openDatabase(options(path));
+    const containers = new ContainerRecords(db, () => undefined);
+    const spec = { typeUrl: "spec", value: new Uint8Array(10_000).fill(7) };
+    const draft = { id: "one", image: "busybox", runtime: { name: "io.containerd.runc.v2" }, spec };
+    containers.create("a", create(ContainerSchema, draft));
+    containers.update("a", "one", { labels: { made: "here" } });
+    const again = new ContainerRecords(db, () => undefined);
+    for (const records of [containers, again]) {
+      assert.equal(Object.hasOwn(records.list("a")[0]!, "spec"), false);
+      assert.deepEqual(records.find("a", "one")?.labels, { made: "here" });
+      assert.deepEqual(Buffer.from(records.get("a", "one").spec!.value), Buffer.from(spec.value));
+    }
+    db.close();
   });
 });
 

@@ -35,8 +35,8 @@ export class Container {
   restartDelayMs = 0;
   /** The next end is part of a restart: namespaces and addresses stay. */
   keepSandbox = false;
-  /** The specification hull-containerd has, to send it only when it changed. */
-  lastSpec = "";
+  /** Digest of the specification hull-containerd has, to send it only when it changed. */
+  lastSpecDigest = "";
   /** Clients attached before the start. */
   readonly streams: PendingStreams = new PendingStreams();
   readonly #gone = Promise.withResolvers<void>();

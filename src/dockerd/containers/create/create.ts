@@ -1,5 +1,6 @@
 /** POST /containers/create: decides everything, makes it, or undoes it all. */
 import { randomBytes } from "node:crypto";
+import { digestOf } from "../../../oci/digest.ts";
 import type { SpanContext } from "../../../trace/context.ts";
 import type { ResolvedImage } from "../../images/api.ts";
 import { timeNow } from "../../time.ts";
@@ -207,7 +208,7 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
   await writeInitialFiles(complete, logFileOf(complete));
   if (made.copies.length > 0) await fillVolumes(deps, complete, made);
   const container = new Container(complete, deps.store);
-  container.lastSpec = spec;
+  container.lastSpecDigest = digestOf(spec);
   return container;
 }
 

@@ -1,4 +1,5 @@
 /** Start: everything that does not depend on each other at once, then Tasks.Create and Tasks.Start. Runs in the container's queue. */
+import { digestOf } from "../../../oci/digest.ts";
 import { HullError } from "../../../platform/errors.ts";
 import type { SpanContext } from "../../../trace/context.ts";
 import { timeNow } from "../../time.ts";
@@ -87,15 +88,16 @@ async function connect(deps: ContainerDeps, record: ContainerRecord, parent: Spa
 async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
   const before = container.record;
   const spec = JSON.stringify(buildSpec(deps, before));
+  const specDigest = digestOf(spec);
   const links = linkLines(before, specFacts(deps).lookUp);
   const [sandbox] = await Promise.all([
     connect(deps, before, parent),
-    container.lastSpec === spec ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
+    container.lastSpecDigest === specDigest ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
     mountVolumes(deps, before),
     ensureBindSources(before.mounts),
     mountSharedMemory(deps.kernel, before),
   ]);
-  container.lastSpec = spec;
+  container.lastSpecDigest = specDigest;
   await writeNetworkFiles(before, sandbox, links);
   const { id, key, ports, endpoints } = sandbox;
   container.show({ sandbox: { id, key, ports, endpoints } });
