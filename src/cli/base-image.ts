@@ -102,7 +102,8 @@ function findBusybox(): string {
 
 /** The dynamic loader and libraries, by the names under which the program asks for them. None when it is static. */
 function librariesOf(program: string): string[] {
-  const { status, stdout } = spawnSync("ldd", [program]);
+  const { error, status, stdout } = spawnSync("ldd", [program]);
+  if (error) throw new HullError("failed-precondition", "ldd can't be run: apt-get install libc-bin", { cause: error });
   if (status !== 0) return [];
   return [...stdout.toString().matchAll(/(?:=> )?(\/\S+) \(0x/g)].map((match) => match[1]!);
 }

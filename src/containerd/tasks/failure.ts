@@ -27,5 +27,7 @@ function processText(message: string, facts: HullError["facts"]): string {
   const operation = String(facts.operation ?? "");
   if (!ofProcess.has(operation)) return message;
   const end = message.indexOf(`: ${operation} `);
-  return end <= 0 ? message : message.slice(0, end).replace(/^exec \S+: (?=exec: )/, "");
+  const own = end <= 0 ? "" : message.slice(0, end).replace(/^exec \S+: (?=exec: )/, "");
+  // Without words of its own the operation, its cause and its errno are what there is to say.
+  return own === "" || /^(exec \S+|start \S+)$/.test(own) ? message : own;
 }

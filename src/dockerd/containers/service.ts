@@ -77,15 +77,19 @@ export function createContainers(parts: EngineParts): ContainerService {
   return new Containers(parts, deps, execs);
 }
 
-const defaultsOf = ({ config }: EngineParts): EngineDefaults => ({
-  logDriver: config.logDriver,
-  logOptions: config.logOpts,
-  shmSize: config.defaultShmBytes,
-  runtime: config.defaultRuntime,
-  init: config.init,
-  ipcMode: config.defaultIpcMode,
-  cgroupns: config.defaultCgroupnsMode || defaultCgroupns(),
-});
+const defaultsOf = ({ config }: EngineParts): EngineDefaults => {
+  const cgroupns = config.defaultCgroupnsMode || defaultCgroupns();
+  return {
+    logDriver: config.logDriver,
+    logOptions: config.logOpts,
+    shmSize: config.defaultShmBytes,
+    runtime: config.defaultRuntime,
+    init: config.init,
+    ipcMode: config.defaultIpcMode,
+    cgroupns,
+    privilegedCgroupns: defaultCgroupns() === "host" ? "host" : cgroupns,
+  };
+};
 
 class Containers implements ContainerService {
   readonly #stopping = new AbortController();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HullError } from "../../../platform/errors.ts";
 import { decodeJson } from "../../http/shape.ts";
-import { createShape } from "../shapes.ts";
+import { createShape, hostShape } from "../shapes.ts";
 import { type Machine, parseHardLimits, parseLacking } from "./machine.ts";
 import { parseName, randomName } from "./names.ts";
 import { type CreateBody, cleanPath, configOf, hostConfigOf, imageDefaults } from "./settings.ts";
@@ -15,6 +15,7 @@ const defaults = {
   runtime: "runc",
   init: false,
   cgroupns: "private",
+  privilegedCgroupns: "private",
   ipcMode: "private",
 } as const;
 const machine: Machine = {
@@ -217,3 +218,9 @@ test("names are checked and made", () => {
 
 test("paths are cleaned lexically", () =>
   assert.deepEqual(["/a//b/../c/.", "/..", "rel/x"].map(cleanPath), ["/a/c", "/", "rel/x"]));
+
+test("a privileged container shares the host's cgroup namespace on cgroup v1 only", () => {
+  const host = { ...hostShape.zero(), Privileged: true };
+  assert.equal(hostConfigOf(host, { ...defaults, privilegedCgroupns: "host" }).CgroupnsMode, "host");
+  assert.equal(hostConfigOf(host, defaults).CgroupnsMode, "private");
+});

@@ -24,6 +24,8 @@ export interface EngineDefaults {
   readonly runtime: string;
   readonly init: boolean;
   readonly cgroupns: "private" | "host";
+  /** Of a privileged container: the host's where cgroups are v1. */
+  readonly privilegedCgroupns: "private" | "host";
   readonly ipcMode: "private" | "shareable";
 }
 
@@ -134,7 +136,7 @@ export function hostConfigOf(body: HostBody | undefined, defaults: EngineDefault
     NetworkMode: networkModeOf(host.NetworkMode),
     PortBindings: withProtocols(host.PortBindings),
     RestartPolicy: { ...host.RestartPolicy, Name: host.RestartPolicy.Name || "no" },
-    CgroupnsMode: host.CgroupnsMode || (host.Privileged ? "host" : defaults.cgroupns),
+    CgroupnsMode: host.CgroupnsMode || (host.Privileged ? defaults.privilegedCgroupns : defaults.cgroupns),
     IpcMode: host.IpcMode || defaults.ipcMode,
     ShmSize: host.ShmSize || defaults.shmSize,
     Runtime: host.Runtime || defaults.runtime,

@@ -71,7 +71,8 @@ async function endProcess(
   const ended = container.wait("next-exit", abort);
   ended.catch(() => undefined); // Aborted while a signal is on its way: the calls below report it.
   await sendSignal(deps, container, signal);
-  if (container.state.kind === "paused") await deps.tasks.resume(container.id);
+  // SIGKILL needs none: containerd thaws with it, and by then the container may have ended.
+  if (container.state.kind === "paused" && signal !== SIGKILL) await deps.tasks.resume(container.id);
   const obeyed = signal === SIGKILL || (await within(ended, seconds < 0 ? undefined : seconds * 1000));
   if (!obeyed) await sendSignal(deps, container, SIGKILL);
   if (obeyed && signal !== SIGKILL) return;
