@@ -9,11 +9,19 @@ export {};
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   hull: () => import("./cli/main.ts"),
   docker: () => import("./cli/main.ts"),
-  hulld: () => import("./dockerd/main.ts"),
-  "hull-containerd": () => import("./containerd/main.ts"),
-  "hull-netd": () => import("./network/main.ts"),
+  hulld: daemon(() => import("./dockerd/main.ts")),
+  "hull-containerd": daemon(() => import("./containerd/main.ts")),
+  "hull-netd": daemon(() => import("./network/main.ts")),
   "hull-runc": () => import("./runc/main.ts"),
 };
+
+/** A role that stays: its heap is kept small, which is for its beginning to say. */
+function daemon(role: () => Promise<Role>): () => Promise<Role> {
+  return async () => {
+    (await import("./platform/small-heap.ts")).keepHeapSmall();
+    return role();
+  };
+}
 
 const called = process.argv0.slice(process.argv0.lastIndexOf("/") + 1);
 const first = process.argv[2] ?? "";
