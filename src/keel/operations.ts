@@ -170,6 +170,8 @@ export const operations = {
   hold: { code: 102, ints: ["slot"], blobs: ["name"] },
   /** Raises an interface in the current namespace. */
   linkUp: { code: 103, ints: [], blobs: ["name"] },
+  /** Sends one Ethernet frame by the interface of this index. The packet socket is made in `slot` when that is empty, and stays there. */
+  sendFrame: { code: 105, ints: ["slot", "index"], blobs: ["frame"] },
 
   /** Attaches a BPF_PROG_TYPE_CGROUP_DEVICE program (struct bpf_insn array) to the cgroup v2 directory open in slot, in place of one attached before. */
   cgroupDevices: { code: 104, ints: ["slot"], blobs: ["program"] },
@@ -209,5 +211,6 @@ export const tolerable = [
   "ENXIO",
   "EADDRNOTAVAIL",
   "ERANGE",
+  "ENETDOWN",
 ] as const;
 export type Tolerable = (typeof tolerable)[number];

@@ -79,6 +79,7 @@ enum {
   OP_BIND_SOCKET = 101,
   OP_HOLD = 102,
   OP_LINK_UP = 103,
+  OP_SEND_FRAME = 105,
   OP_CGROUP_DEVICES = 104,
   OP_APPLY_LAYER = 110,
   OP_DIFF_LAYER = 111,
@@ -164,10 +165,11 @@ enum {
   X(OP_BIND_SOCKET, op_bind_socket, 3, 1) \
   X(OP_HOLD, op_hold, 1, 1) \
   X(OP_LINK_UP, op_link_up, 0, 1) \
+  X(OP_SEND_FRAME, op_send_frame, 2, 1) \
   X(OP_CGROUP_DEVICES, op_cgroup_devices, 1, 1) \
   X(OP_APPLY_LAYER, op_apply_layer, 2, 2) \
   X(OP_DIFF_LAYER, op_diff_layer, 2, 2) \
   X(OP_CHANGES, op_changes, 0, 2) \
   X(OP_HASH_FILE, op_hash_file, 1, 1)
 
-static const int tolerable[] = {EEXIST, ENOENT, EPERM, EINVAL, EBUSY, ENOSYS, EROFS, EOPNOTSUPP, ENOTDIR, ESRCH, EACCES, ENODEV, ENOTEMPTY, ENXIO, EADDRNOTAVAIL, ERANGE};
+static const int tolerable[] = {EEXIST, ENOENT, EPERM, EINVAL, EBUSY, ENOSYS, EROFS, EOPNOTSUPP, ENOTDIR, ESRCH, EACCES, ENODEV, ENOTEMPTY, ENXIO, EADDRNOTAVAIL, ERANGE, ENETDOWN};

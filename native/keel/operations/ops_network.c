@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -148,6 +150,26 @@ int op_hold(struct run *run, const struct record *r) {
   if (!run->hold) return -EOPNOTSUPP; /* only pause holds */
   run->slots[r->i[0]] = -1;
   return run->hold(run->hold_context, r->b[0].bytes, fd);
+}
+
+/* The socket stays in its slot: closing one waits for a grace period of the kernel, which the end of this process does after its answer. */
+static int packet_socket(struct run *run, uint64_t slot) {
+  int fd = slot_fd(run, slot);
+  if (fd >= 0) return fd;
+  fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* protocol 0: it receives nothing */
+  if (fd < 0) return -errno;
+  int error = slot_put(run, slot, fd);
+  return error ? error : fd;
+}
+
+int op_send_frame(struct run *run, const struct record *r) {
+  const struct blob frame = r->b[0];
+  struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)r->i[1]};
+  if (frame.length < ETH_HLEN || frame.length > ETH_FRAME_LEN) return -EINVAL;
+  memcpy(&to.sll_protocol, frame.bytes + 2 * ETH_ALEN, sizeof to.sll_protocol);
+  int fd = packet_socket(run, r->i[0]);
+  if (fd < 0) return fd;
+  return sendto(fd, frame.bytes, frame.length, 0, (struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
 }
 
 int op_link_up(struct run *run, const struct record *r) {

@@ -103,6 +103,28 @@ export function decodeLostAddress(message: DecodedMessage): { readonly index: nu
   return { index: message.payload.readUInt32LE(4) };
 }
 
+const RTM_NEWNEIGH = 28;
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NUD_STALE = 4;
+
+/** What the host remembers of a neighbour's hardware address, if it remembers anything (else ENOENT), is this from now on. */
+export function correctNeighbour(index: number, address: Address, mac: Buffer): MessageInput {
+  const header = Buffer.alloc(12);
+  header.writeUInt8(afOf(address.family), 0);
+  header.writeInt32LE(index, 4);
+  header.writeUInt16LE(NUD_STALE, 8);
+  return {
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_REPLACE,
+    header,
+    attributes: [
+      { type: NDA_DST, value: addressBytes(address) },
+      { type: NDA_LLADDR, value: mac },
+    ],
+  };
+}
+
 interface RouteHeader {
   readonly family: Family;
   readonly prefixLength: number;

@@ -1,6 +1,7 @@
 /** Whole plans of a container's start and of live changes, from the pieces of interface-plan.ts. Pure. */
 import { type Operation, operation } from "../../keel/plan.ts";
 import type { SandboxRecord } from "../record.ts";
+import { planAnnouncement } from "./announcement.ts";
 import {
   CLONE_NEWNET,
   FIRST_INDEX,
@@ -38,6 +39,7 @@ export function pooledPlan(record: SandboxRecord, readyPath: string, ends: reado
     ...gatewayRoutes(record, "add"),
     backToHost(),
     ...ends.map(planHostEnd),
+    ...ends.flatMap(planAnnouncement),
     ...planBind(readyPath, record.netnsPath),
   ];
 }
@@ -66,6 +68,7 @@ export function attachPlan(change: LiveChange): Operation[] {
       : [...gatewayRoutes(before, "delete"), ...gatewayRoutes(after, "add")]),
     backToHost(),
     ...end.map(planHostEnd),
+    ...end.flatMap(planAnnouncement),
   ];
 }
 
