@@ -164,7 +164,7 @@ function failure(attempt: string, record: WireRecord, operations: readonly Opera
   const failed = index === undefined ? undefined : operations[index];
   const message = record.blobs[2]?.toString() ?? "";
   const where = failed
-    ? `${failed.name} ${failed.subject}: ${errno}${failed.cause && ` (${failed.cause})`}, operation ${index} of ${operations.length}`
+    ? `${failed.name}${failed.subject && ` ${failed.subject}`}: ${errno}${failed.cause && ` (${failed.cause})`}, operation ${index} of ${operations.length}`
     : errno;
   const limit = errno === "ENOSPC" && failed ? namespaceLimit(failed.name) : "";
   const facts = { errno, ...(failed ? { operation: failed.name, index: index! } : {}) };

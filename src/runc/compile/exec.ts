@@ -4,6 +4,7 @@ import type { RuntimeSpec, SpecProcess } from "../../oci/runtime-spec.ts";
 import { enterCgroups } from "../cgroup/make.ts";
 import type { CgroupPlace } from "../cgroup/place.ts";
 import type { HostFacts } from "../host-facts.ts";
+import { CLONE_NEWCGROUP } from "../kernel-constants.ts";
 import { joinMask } from "./namespaces.ts";
 import { processSteps, session } from "./process.ts";
 import { SLOT } from "./slots.ts";
@@ -33,12 +34,15 @@ export function compileExec({ facts, spec, process, place, wait, preservedFds }:
     makesDirectory: false,
     preservedFds: preservedFds ?? 0,
   };
+  // Its cgroup namespace is joined from inside its cgroup: a tree mounted with nsdelegate lets nobody in from outside the namespace.
+  const mask = joinMask(spec);
   const { prepare, run } = processSteps(process, context);
   const stage = [
     ...entry.before,
-    operation("setnsInit", { mask: joinMask(spec) }, { cause: "the container's namespaces" }),
+    ...joined(mask & ~CLONE_NEWCGROUP),
     operation("clone", { flags: 0, cgroupSlot: entry.slot }, { cause: "the new process" }),
     ...entry.after,
+    ...joined(mask & CLONE_NEWCGROUP),
     ...session(process, context),
     operation("keyring", { name: "_ses.exec" }, { cause: "session keyring" }),
     ...prepare,
@@ -47,3 +51,6 @@ export function compileExec({ facts, spec, process, place, wait, preservedFds }:
   ];
   return { stage, warnings };
 }
+
+const joined = (mask: number): Operation[] =>
+  mask === 0 ? [] : [operation("setnsInit", { mask }, { cause: "the container's namespaces" })];

@@ -53,7 +53,8 @@ const errnoTexts: Readonly<Record<string, string>> = {
 export function processReason(text: string): string {
   const start = text.indexOf(MARK);
   const reason = start >= 0 ? text.slice(start + MARK.length) : text.slice(Math.max(0, text.indexOf('exec: "')));
-  const [, said = reason, errno = ""] = /^(.*?): \w+ [^:]*: (E[A-Z0-9]+) \(.*$/s.exec(reason) ?? [];
+  const [, said = reason, errno = ""] = /^(.*?): \w+(?: [^:]*)?: (E[A-Z0-9]+) \(.*$/s.exec(reason) ?? [];
+  if (/^(?:exec [0-9a-f]{64}|start init)$/.test(said)) return reason; // no words but the operation's
   const plain = said.replace(/^exec [0-9a-f]{64}: /, "").replace(/: unknown$/, "");
   return plain.endsWith(" failed") && errnoTexts[errno] !== undefined ? `${plain}: ${errnoTexts[errno]}` : plain;
 }
