@@ -2,11 +2,13 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { Agent, type ClientRequestArgs, request } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { type TestEngine, until } from "../../test/engine.ts";
 import { mediansInTurn, percentile, RUNS } from "../measure.ts";
 import { ms, type Row } from "../row.ts";
 
 const CONTAINERS = 100;
+const SETTLE_MS = 15_000;
 
 interface Answer {
   readonly status: number;
@@ -108,11 +110,14 @@ export function idleRow(engine: TestEngine): Row {
 
 export async function manyRows(engine: TestEngine, hull: string): Promise<Row[]> {
   using api = new Api(engine.socket);
-  const before = daemonPids(engine).reduce((sum, pid) => sum + privateKb(pid), 0);
+  await settle();
+  const before = daemonsPrivateKb(engine);
   const started = performance.now();
   await Promise.all(Array.from({ length: CONTAINERS }, (_, i) => startOne(api, i)));
   const perSecond = CONTAINERS / ((performance.now() - started) / 1000);
-  const grown = (daemonPids(engine).reduce((sum, pid) => sum + privateKb(pid), 0) - before) / CONTAINERS;
+  const grownAtOnce = (daemonsPrivateKb(engine) - before) / CONTAINERS;
+  await settle();
+  const grown = (daemonsPrivateKb(engine) - before) / CONTAINERS;
   const [ps] = (await mediansInTurn([{ command: [hull, "ps"], env: { DOCKER_HOST: `unix://${engine.socket}` } }])) as [
     number,
   ];
@@ -125,7 +130,7 @@ export async function manyRows(engine: TestEngine, hull: string): Promise<Row[]>
       met: perSecond >= 25,
       must: true,
     },
-    await memoryRow(engine, grown),
+    await memoryRow(engine, grown, grownAtOnce),
     {
       what: "`hull ps` with 100 running containers, whole process",
       figure: ms(ps),
@@ -139,13 +144,22 @@ export async function manyRows(engine: TestEngine, hull: string): Promise<Row[]>
   ];
 }
 
-async function memoryRow(engine: TestEngine, grownKb: number): Promise<Row> {
+/**
+ * Until what a burst left has been collected: the runtime does that after ten seconds in which the heap does not grow. Before and after alike, so
+ * that the difference is what running containers cost, not what starting them left to collect.
+ */
+const settle = (): Promise<void> => delay(SETTLE_MS);
+
+const daemonsPrivateKb = (engine: TestEngine): number =>
+  daemonPids(engine).reduce((sum, pid) => sum + privateKb(pid), 0);
+
+async function memoryRow(engine: TestEngine, grownKb: number, atOnceKb: number): Promise<Row> {
   const pid = Number(await engine.inspect("bench-0", "{{.State.Pid}}"));
   const shim = parentOf(pid);
   const kb = privateKb(shim) + privateKb(parentOf(shim));
   return {
-    what: "memory per running container: shim + pause private; growth of the daemons",
-    figure: `${kb} KB; ${grownKb.toFixed(0)} KB`,
+    what: `memory per running container: shim + pause private; growth of the daemons, ${SETTLE_MS / 1000} s after the starts (right after them)`,
+    figure: `${kb} KB; ${grownKb.toFixed(0)} KB (${atOnceKb.toFixed(0)} KB)`,
     peer: "",
     target: "under 300 KB; under 100 KB",
     met: kb < 300 && grownKb < 100,
