@@ -60,6 +60,15 @@ export async function disconnectNetwork(deps: ContainerDeps, change: NetworkChan
   });
 }
 
+/** What other containers call a running one by. */
+export async function renameOnNetworks(deps: ContainerDeps, container: Container, name: string): Promise<void> {
+  const record = { ...container.record, name };
+  if (!isActive(record.state) || containerOf(record.hostConfig.NetworkMode) !== undefined) return;
+  await deps.sandboxes.rename(record);
+  const { endpoints } = await deps.sandboxes.inspect(record);
+  container.show({ sandbox: { ...record.sandbox, endpoints } });
+}
+
 function refuse({ record }: Container, network: string): void {
   const { NetworkMode } = record.hostConfig;
   if (record.state.kind === "removing" || record.state.kind === "dead")

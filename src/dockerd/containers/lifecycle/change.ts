@@ -11,6 +11,7 @@ import { resourcesOf } from "../create/settings.ts";
 import { verifyRestartPolicy } from "../create/verify.ts";
 import { verifyResources } from "../create/verify-resources.ts";
 import type { ContainerDeps } from "../deps.ts";
+import { renameOnNetworks } from "../network-change.ts";
 import type { updateShape } from "../shapes.ts";
 import { resourcesOf as specResources } from "../spec/resources.ts";
 import { isActive } from "../state.ts";
@@ -43,7 +44,12 @@ export const renameContainer = (deps: ContainerDeps, container: Container, text:
     const old = container.record.name;
     if (name === old) throw invalid("Renaming a container with the same name as its current name");
     using _taken = deps.registry.reserve(name, container.id);
-    await container.update({ name });
+    const knownAs = (now: string): Promise<void> => renameOnNetworks(deps, container, now);
+    await knownAs(name);
+    await container.update({ name }).catch(async (error: unknown) => {
+      await knownAs(old);
+      throw error;
+    });
     deps.registry.release(old);
     deps.events.container(container.record, "rename", { oldName: `/${old}` });
   });
