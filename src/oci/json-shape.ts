@@ -23,11 +23,25 @@ export function refuse(node: Node, problem: string): HullError {
 
 const escaped = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");
 
-export const child = (node: Node, key: string | number): Node => ({
-  value: (node.value as Record<string, unknown>)[key],
-  at: `${node.at}/${escaped(String(key))}`,
-  document: node.document,
-});
+/** Below another node. Most are never refused: their place is put together only when somebody asks for it. */
+class Child implements Node {
+  constructor(
+    readonly value: unknown,
+    private readonly parent: Node,
+    private readonly key: string | number,
+  ) {}
+
+  get at(): string {
+    return `${this.parent.at}/${escaped(String(this.key))}`;
+  }
+
+  get document(): string {
+    return this.parent.document;
+  }
+}
+
+export const child = (node: Node, key: string | number): Node =>
+  new Child((node.value as Record<string, unknown>)[key], node, key);
 
 export const isAbsent = (node: Node): boolean => node.value === undefined || node.value === null;
 
