@@ -27,8 +27,10 @@ export class Container {
   run = new AbortController();
   /** Ids of execs, for inspect. */
   readonly execIds = new Set<string>();
-  /** The user asked for its end: the restart policy stays out. */
+  /** The user asked for its end: the restart policy stays out. Until its next start. */
   stopRequested = false;
+  /** The user asked for its removal: the restart policy stays out until that is over, whatever starts meanwhile. */
+  removalRequested = false;
   /** Cancels a pending restart by policy. */
   restartTimer: { cancel(): void } | undefined;
   /** The last delay of the restart policy. */
@@ -153,3 +155,7 @@ export class Container {
     return { exitCode: this.state.exitCode, error: this.state.error };
   }
 }
+
+/** The user has asked for its end or its removal: it is not for the restart policy any more. */
+export const isUnwanted = ({ stopRequested, removalRequested, record }: Container): boolean =>
+  stopRequested || removalRequested || record.manuallyStopped;

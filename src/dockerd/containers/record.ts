@@ -2,6 +2,9 @@
 import type { ContainerConfig, EndpointSettings, HostConfig, MountPoint, PortMap } from "./config.ts";
 import type { ContainerState } from "./state.ts";
 
+/** What containers ask hull-containerd for; where that has no overlayfs it takes what it has. */
+export const DRIVER = "overlay2";
+
 /** The result of the last health checks. */
 export interface Health {
   readonly status: "starting" | "healthy" | "unhealthy";

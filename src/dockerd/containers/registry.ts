@@ -5,6 +5,8 @@ import type { Container } from "./container.ts";
 export class ContainerRegistry {
   readonly #byId = new Map<string, Container>();
   readonly #byName = new Map<string, string>();
+  /** Ids of containers that are being made. */
+  readonly #making = new Set<string>();
 
   /** Newest first. */
   list(): Container[] {
@@ -17,12 +19,18 @@ export class ContainerRegistry {
 
   add(container: Container): void {
     this.#byId.set(container.id, container);
+    this.#making.delete(container.id);
     if (!this.#byName.has(container.record.name)) this.#byName.set(container.record.name, container.id);
   }
 
   remove(container: Container): void {
     this.#byId.delete(container.id);
     if (this.#byName.get(container.record.name) === container.id) this.#byName.delete(container.record.name);
+  }
+
+  /** Of containers that are being made: nobody can refer to them yet, and what they have is theirs. */
+  get making(): ReadonlySet<string> {
+    return this.#making;
   }
 
   isTaken(name: string): boolean {
@@ -38,8 +46,10 @@ export class ContainerRegistry {
         `Conflict. The container name "/${name}" is already in use by container "${owner}". You have to remove (or rename) that container to be able to reuse that name.`,
       );
     this.#byName.set(name, id);
+    if (!this.#byId.has(id)) this.#making.add(id);
     return {
       [Symbol.dispose]: () => {
+        this.#making.delete(id);
         if (this.#byName.get(name) === id && this.#byId.get(id)?.record.name !== name) this.#byName.delete(name);
       },
     };

@@ -1,7 +1,8 @@
 /**
  * Records on disk: `<data-root>/containers/<id>/{config.v2.json,hostconfig.json}`.
- * Lifecycle of a record: `create` (directory and files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) or
- * `settle` ... -> `remove`.
+ * Lifecycle of a record: `begin` (its directory) -> `create` (its files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) or
+ * `settle` ... -> `remove`. It exists from the moment config.v2.json is there until that is deleted: a directory without it is what a
+ * killed create or removal left, and goes with the next `load`.
  */
 import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -34,7 +35,12 @@ export class ContainerStore {
   async load(): Promise<LoadedRecords> {
     await mkdir(this.root, { recursive: true, mode: 0o710 });
     this.#reserve = new Reserve(`${this.root}/reserve`);
-    const ids = (await readdir(this.root)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    const names = (await readdir(this.root)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    const ids = names.filter((id) => this.hasRecord(id));
+    for (const id of names.filter((name) => !ids.includes(name)))
+      await rm(this.directoryOf(id), { recursive: true }).catch((error: unknown) =>
+        this.warn(`delete what was left of a container: ${messageOf(error)}`, { container: id }),
+      );
     const results = await Promise.all(ids.map((id) => this.#read(this.directoryOf(id))));
     return {
       records: results.flatMap((result) => (result.kind === "read" ? [result.record] : [])),
@@ -42,14 +48,24 @@ export class ContainerStore {
     };
   }
 
-  async create(record: ContainerRecord): Promise<void> {
+  /** The directory, for what has to be in it before the record is. Undone by `remove`. */
+  async begin(record: ContainerRecord): Promise<void> {
     try {
       await mkdir(record.directory, { mode: 0o710 });
-      await this.#write(record);
     } catch (error) {
-      await rm(record.directory, { recursive: true, force: true });
       throw during(`create container directory ${record.directory}`, error);
     }
+  }
+
+  /** From here on it exists, also after a power cut. */
+  async create(record: ContainerRecord): Promise<void> {
+    const files = [
+      { path: `${record.directory}/hostconfig.json`, text: JSON.stringify(record.hostConfig) },
+      { path: `${record.directory}/config.v2.json`, text: toStored(record) },
+    ];
+    const temporaries = await Promise.all(files.map(({ path, text }) => this.#write(path, text, true)));
+    for (const [i, { path }] of files.entries()) await rename(temporaries[i]!, path);
+    await syncDirectory(record.directory);
   }
 
   async save(record: ContainerRecord): Promise<void> {
@@ -100,22 +116,20 @@ export class ContainerStore {
 
   async remove(record: ContainerRecord): Promise<void> {
     this.#owed.delete(record.id);
+    await rm(`${record.directory}/config.v2.json`, { force: true });
     await rm(record.directory, { recursive: true, force: true });
   }
 
-  async #write(record: ContainerRecord): Promise<void> {
-    await Promise.all([
-      this.#replace(`${record.directory}/hostconfig.json`, JSON.stringify(record.hostConfig), true),
-      this.#replace(`${record.directory}/config.v2.json`, toStored(record), true),
-    ]);
-    await syncDirectory(record.directory);
+  async #replace(path: string, text: string, durable: boolean): Promise<void> {
+    await rename(await this.#write(path, text, durable), path);
   }
 
-  async #replace(path: string, text: string, durable: boolean): Promise<void> {
+  /** Beside `path`; answers where. Nothing is left of it when it fails. */
+  async #write(path: string, text: string, durable: boolean): Promise<string> {
     const temporary = `${path}.${process.pid}.${this.#writes++}.tmp`;
     try {
       await writeFile(temporary, text, { mode: 0o600, flush: durable });
-      await rename(temporary, path);
+      return temporary;
     } catch (error) {
       await rm(temporary, { force: true });
       throw during(`write ${path}`, error);

@@ -5,13 +5,16 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
+import { Kind } from "../../containerd/gen/containerd/services/snapshots/v1/snapshots_pb.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
-import { HullError } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import { formatEpochNs } from "../time.ts";
 import { patient } from "./patient-client.ts";
 import type { ObservedTask } from "./reconcile.ts";
 
+/** On container records and snapshots that are this engine's. */
+const OURS = "com.docker/engine.bundle.path";
 const CALL_MS = 10_000;
 const START_MS = 60_000;
 
@@ -42,7 +45,8 @@ export interface NewContainer {
   /** Chain id of the image. */
   readonly parent: string;
   readonly spec: Uint8Array;
-  readonly labels: Readonly<Record<string, string>>;
+  /** Of the engine's own record. */
+  readonly directory: string;
 }
 
 export interface NewExec extends StdioWish {
@@ -61,17 +65,21 @@ export const SPILL_BYTES = 1024 ** 3;
 export class Tasks {
   private readonly client: ContainerdClient;
 
-  constructor(client: ContainerdClient) {
-    this.client = patient(client);
+  constructor(private readonly impatient: ContainerdClient) {
+    this.client = patient(impatient);
   }
 
-  /** The container's record and its writable snapshot; undone when either fails. Returns the snapshot's paths. */
+  /**
+   * The container's record and its writable snapshot; undone when either fails. Returns the snapshot's paths. What a killed engine does
+   * not live to undo or to record itself is in `owned` for its next start.
+   */
   async createContainer(
     wanted: NewContainer,
     parent?: SpanContext,
   ): Promise<{ driver: string; graph: Record<string, string> }> {
     const options = call({ parent, timeoutMs: START_MS });
     const { container: id, snapshotter } = wanted;
+    const labels = { [OURS]: wanted.directory };
     try {
       // Both have ended before a failure is told: what is undone is all there.
       const both = await Promise.allSettled([
@@ -79,7 +87,7 @@ export class Tasks {
           {
             container: {
               id,
-              labels: { ...wanted.labels },
+              labels,
               image: wanted.imageName,
               runtime: { name: "io.containerd.runc.v2" },
               spec: { typeUrl: SPEC_TYPE, value: wanted.spec },
@@ -89,7 +97,7 @@ export class Tasks {
           },
           options,
         ),
-        this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent }, options),
+        this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent, labels }, options),
       ]);
       for (const one of both) if (one.status === "rejected") throw one.reason;
       const paths = await this.client.rootfs.paths({ snapshotter, key: id }, options);
@@ -107,13 +115,22 @@ export class Tasks {
     );
   }
 
-  /** Absent ones are fine. */
+  /** Ids of containers of which there is a record or a writable snapshot made by `createContainer`. */
+  async owned(snapshotter: string): Promise<ReadonlySet<string>> {
+    const filters = [`labels."${OURS}"`];
+    const ids = new Set<string>();
+    const { containers } = await this.client.containers.list({ filters }, call({ timeoutMs: CALL_MS }));
+    for (const { id } of containers) ids.add(id);
+    for await (const { info } of this.impatient.snapshots.list({ snapshotter, filters }, call({ timeoutMs: CALL_MS })))
+      for (const { name, kind } of info) if (kind === Kind.ACTIVE) ids.add(name);
+    return ids;
+  }
+
+  /** Absent ones are fine. Throws failed-precondition while there is a task: then the snapshot is still there too. */
   async removeContainer(container: string, snapshotter: string, parent?: SpanContext): Promise<void> {
     const options = call({ parent, timeoutMs: START_MS });
-    await Promise.all([
-      fineWhenAbsent(this.client.containers.delete({ id: container }, options)),
-      fineWhenAbsent(this.client.snapshots.remove({ snapshotter, key: container }, options)),
-    ]);
+    await fineWhenAbsent(this.client.containers.delete({ id: container }, options));
+    await fineWhenAbsent(this.client.snapshots.remove({ snapshotter, key: container }, options));
   }
 
   /** Everything up to the start byte: the process exists and waits. */
@@ -129,17 +146,22 @@ export class Tasks {
         log: { path: start.log.path, maxBytes: BigInt(start.log.maxBytes), maxFiles: start.log.maxFiles },
       }),
     });
-    await this.client.tasks.create(
-      {
-        containerId: container,
-        stdin: start.stdin ? "pipe:" : "",
-        stdout: "pipe:",
-        stderr: start.terminal ? "" : "pipe:",
-        terminal: start.terminal,
-        options: { typeUrl: TaskOptionsSchema.typeName, value: toBinary(TaskOptionsSchema, options) },
-      },
-      call({ parent, timeoutMs: START_MS }),
-    );
+    const request = {
+      containerId: container,
+      stdin: start.stdin ? "pipe:" : "",
+      stdout: "pipe:",
+      stderr: start.terminal ? "" : "pipe:",
+      terminal: start.terminal,
+      options: { typeUrl: TaskOptionsSchema.typeName, value: toBinary(TaskOptionsSchema, options) },
+    };
+    try {
+      await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }));
+    } catch (error) {
+      if (codeOf(error) !== "already-exists") throw error;
+      // An ended one, found again by a hull-containerd that was killed while it cleaned up after it.
+      await this.remove(container, true, parent);
+      await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }));
+    }
   }
 
   /** Returns the process id. */

@@ -11,7 +11,7 @@ import { writeInitialFiles } from "../files.ts";
 import { resolveInRoot } from "../in-root.ts";
 import { parseLink } from "../links.ts";
 import { logFileOf, verifyLogConfig } from "../log-config.ts";
-import { type ContainerRecord, noSandbox } from "../record.ts";
+import { type ContainerRecord, DRIVER, noSandbox } from "../record.ts";
 import { buildSpec } from "../spec/spec.ts";
 import { newState } from "../state.ts";
 import { readMachine } from "./machine.ts";
@@ -99,7 +99,7 @@ function draftOf(deps: ContainerDeps, { request, image, id }: DraftParts): Conta
     hostConfig,
     imageId: image.id,
     platform: "linux",
-    driver: "overlay2",
+    driver: DRIVER,
     graph: {},
     state: newState,
     restartCount: 0,
@@ -188,7 +188,6 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
   const spec = JSON.stringify(buildSpec(deps, record));
   undo.defer(() => deps.sandboxes.forget(record));
   const reserved = needsReservation(record) ? deps.sandboxes.reserve(record) : Promise.resolve();
-  const labels = { "com.docker/engine.bundle.path": record.directory };
   const store = deps.tasks.createContainer(
     {
       container: id,
@@ -196,20 +195,28 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
       snapshotter: record.driver,
       parent: image.chainId,
       spec: Buffer.from(spec),
-      labels,
+      directory: record.directory,
     },
     parent,
   );
   undo.defer(() => deps.tasks.removeContainer(id, record.driver));
-  const [{ driver, graph }] = await Promise.all([store, reserved]);
-  const complete: ContainerRecord = { ...record, driver: driver === "overlayfs" ? "overlay2" : driver, graph };
+  // Both have ended before a failure is undone.
+  const [{ driver, graph }] = await bothOf(store, reserved);
+  const complete: ContainerRecord = { ...record, driver: driver === "overlayfs" ? DRIVER : driver, graph };
   undo.defer(() => deps.store.remove(complete));
-  await deps.store.create(complete);
+  await deps.store.begin(complete);
   await writeInitialFiles(complete, logFileOf(complete));
   if (made.copies.length > 0) await fillVolumes(deps, complete, made);
+  // Last: whoever finds the record finds everything.
+  await deps.store.create(complete);
   const container = new Container(complete, deps.store);
   container.lastSpecDigest = digestOf(spec);
   return container;
+}
+
+async function bothOf<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 const needsReservation = (record: ContainerRecord): boolean =>

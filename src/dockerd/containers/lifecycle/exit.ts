@@ -3,7 +3,7 @@
  * events: die, network disconnect, volume unmount, (stop), destroy.
  */
 import { parseTimeNs, timeNow } from "../../time.ts";
-import type { Container } from "../container.ts";
+import { type Container, isUnwanted } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
 import { unmountSharedMemory } from "../shared-memory.ts";
@@ -41,7 +41,7 @@ export async function containerExited(
     policy: before.hostConfig.RestartPolicy,
     exitCode: end.exitCode,
     restartCount: before.restartCount,
-    stopRequested: container.stopRequested,
+    stopRequested: isUnwanted(container),
   });
   const ranMs = elapsedMs(before.state.startedAt, end.at);
   const { exitCode, at, oomKilled } = end;

@@ -1,5 +1,5 @@
 /** Removal: everything of a container goes, in an order that a crash in between can be finished later. */
-import { HullError } from "../../../platform/errors.ts";
+import { codeOf, HullError } from "../../../platform/errors.ts";
 import type { Container } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import type { ContainerRecord } from "../record.ts";
@@ -22,11 +22,27 @@ export async function removeContainer(
   options: RemoveOptions,
 ): Promise<void> {
   refuse(container.record, options.force);
-  if (container.state.kind === "restarting") container.restartTimer?.cancel();
-  container.stopRequested = true;
-  if (isActive(container.state))
+  // Before anything is waited for: from here on no policy starts it.
+  container.removalRequested = true;
+  try {
+    while (!(await removeNow(deps, container, options)));
+  } finally {
+    container.removalRequested = false;
+  }
+}
+
+/** False when it runs again (a start was under way, or another client's came first): it has to be killed again. */
+async function removeNow(deps: ContainerDeps, container: Container, options: RemoveOptions): Promise<boolean> {
+  if (isActive(container.state) && options.force)
     await killContainer(deps, container, { signal: "KILL", abort: options.abort, reference: container.record.name });
-  await container.queue.run(() => removeStopped(deps, container, options.volumes));
+  return container.queue.run(async () => {
+    if (container.isGone) return true;
+    if (isActive(container.state) && options.force) return false;
+    refuse(container.record, options.force);
+    container.restartTimer?.cancel();
+    await removeStopped(deps, container, options.volumes);
+    return true;
+  });
 }
 
 function refuse({ state, id, name }: ContainerRecord, force: boolean): void {
@@ -48,9 +64,7 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
   await container.move({ kind: "removing" });
   const { record } = container;
   try {
-    await discardTask(deps, record.id);
-    await deps.tasks.stopSandbox(record.id);
-    await deps.tasks.removeContainer(record.id, record.driver);
+    await removeFromContainerd(deps, record);
     await deps.sandboxes.forget(record);
     await unmountSharedMemory(deps.kernel, record);
     await deps.store.remove(record);
@@ -66,6 +80,21 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
   container.tellGone(true);
   deps.events.container(record, "destroy");
   container.tellRemoved();
+}
+
+const ATTEMPTS = 3;
+
+/** A hull-containerd that is killed while it cleans up after a task finds that task again: then it is discarded again. */
+async function removeFromContainerd(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    await discardTask(deps, record.id);
+    await deps.tasks.stopSandbox(record.id);
+    try {
+      return await deps.tasks.removeContainer(record.id, record.driver);
+    } catch (error) {
+      if (codeOf(error) !== "failed-precondition" || attempt === ATTEMPTS) throw error;
+    }
+  }
 }
 
 async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord, remove: boolean): Promise<void> {

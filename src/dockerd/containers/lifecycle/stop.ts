@@ -23,12 +23,24 @@ export interface StopOptions {
 
 export async function stopContainer(deps: ContainerDeps, container: Container, options: StopOptions): Promise<void> {
   const signal = stopSignalOf(container, options.signal);
-  if (container.state.kind === "restarting") return cancelRestart(deps, container);
-  if (!isActive(container.state)) throw new HullError("not-modified", "container already stopped");
-  container.stopRequested = true;
-  await endProcess(deps, container, { ...options, signal });
-  await markStopped(container);
+  if (!isActive(container.state) && container.state.kind !== "restarting")
+    throw new HullError("not-modified", "container already stopped");
+  await wishStopped(deps, container);
+  if (isActive(container.state)) await endProcess(deps, container, { ...options, signal });
   void container.queue.run(async () => deps.events.container(container.record, "stop"));
+}
+
+/**
+ * The restart policy stays out from here on, also of a next engine: recorded before any signal. A start by the policy that is under way
+ * comes to its end first; one that is pending is given up.
+ */
+async function wishStopped(deps: ContainerDeps, container: Container): Promise<void> {
+  container.stopRequested = true;
+  await container.queue.run(async () => {
+    container.stopRequested = true; // The start that was under way began a new run.
+    if (container.state.kind !== "removing") await container.settle({ manuallyStopped: true });
+    if (container.state.kind === "restarting") await giveUpRestart(deps, container);
+  });
 }
 
 const stopSignalOf = (container: Container, asked: string): number => {
@@ -36,24 +48,14 @@ const stopSignalOf = (container: Container, asked: string): number => {
   return text ? parseSignal(text) : SIGTERM;
 };
 
-async function cancelRestart(deps: ContainerDeps, container: Container): Promise<void> {
+/** A restart by the policy that shall not be. Runs in the queue. */
+export async function giveUpRestart(deps: ContainerDeps, container: Container): Promise<void> {
   container.restartTimer?.cancel();
-  await container.queue.run(async () => {
-    if (container.state.kind !== "restarting") return;
-    await container.move({ kind: "restartCancelled" }, { manuallyStopped: true });
-    container.tellEnded();
-    await deps.tasks.stopSandbox(container.id);
-    await deps.sandboxes.release(container.record);
-    deps.events.container(container.record, "stop");
-  });
+  await container.move({ kind: "restartCancelled" });
+  container.tellEnded();
+  await deps.tasks.stopSandbox(container.id);
+  await deps.sandboxes.release(container.record);
 }
-
-/** Recorded at once, so that a restart of the engine in between does not start it again. */
-const markStopped = (container: Container): Promise<void> =>
-  container.queue.run(async () => {
-    if (!isActive(container.state) && container.state.kind !== "removing")
-      await container.settle({ manuallyStopped: true });
-  });
 
 interface EndOptions {
   readonly signal: number;
@@ -122,21 +124,24 @@ export interface KillOptions {
 
 export async function killContainer(deps: ContainerDeps, container: Container, options: KillOptions): Promise<void> {
   const signal = options.signal === "" ? SIGKILL : parseSignal(options.signal);
-  if (!isActive(container.state))
+  if (!isActive(container.state) && container.state.kind !== "restarting")
     throw new HullError(
       "conflict",
       `cannot kill container: ${options.reference}: container ${container.id} is not running`,
     );
-  const ends = signal === SIGKILL || signal === stopSignalOf(container, "");
-  if (ends) container.stopRequested = true;
-  if (signal !== SIGKILL) {
-    await sendSignal(deps, container, signal);
-    if (container.state.kind === "paused" && ends) await deps.tasks.resume(container.id);
-    return;
-  }
-  await endProcess(deps, container, { signal, timeoutSeconds: 0, abort: options.abort });
-  await markStopped(container);
+  const ends = isMeantToEnd(container, signal);
+  if (ends) await wishStopped(deps, container);
+  if (!isActive(container.state)) return; // It has just ended, or was about to be started by the policy.
+  if (signal === SIGKILL) return endProcess(deps, container, { signal, timeoutSeconds: 0, abort: options.abort });
+  await sendSignal(deps, container, signal);
+  if (container.state.kind === "paused" && ends) await deps.tasks.resume(container.id);
 }
+
+/** As Docker has it: where a stop signal was configured that one, else any; SIGKILL always. */
+const isMeantToEnd = (container: Container, signal: number): boolean => {
+  const { StopSignal } = container.record.config;
+  return signal === SIGKILL || !StopSignal || parseSignal(StopSignal) === signal;
+};
 
 export interface RestartOptions extends StopOptions {
   readonly parent: SpanContext;
@@ -148,7 +153,10 @@ export async function restartContainer(
   container: Container,
   options: RestartOptions,
 ): Promise<void> {
-  if (container.state.kind === "restarting") await cancelRestart(deps, container);
+  if (container.state.kind === "restarting")
+    await container.queue.run(async () => {
+      if (container.state.kind === "restarting") await giveUpRestart(deps, container);
+    });
   if (isActive(container.state)) {
     container.keepSandbox = true;
     container.stopRequested = true;

@@ -1,9 +1,10 @@
 /** Exits, restart policies and the agreement of records with what runs: what happens to containers without anybody asking. */
 import { messageOf } from "../../../platform/errors.ts";
 import { timeNow } from "../../time.ts";
-import type { Container } from "../container.ts";
+import { type Container, isUnwanted } from "../container.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { type Decision, reconcile } from "../reconcile.ts";
+import { DRIVER } from "../record.ts";
 import { isActive } from "../state.ts";
 import { observed } from "../tasks.ts";
 import { discardTask } from "./discard.ts";
@@ -11,6 +12,7 @@ import { containerExited, type ExitActions, type ProcessEnd } from "./exit.ts";
 import { removeStopped } from "./remove.ts";
 import { startsWithEngine } from "./restart-policy.ts";
 import { startOnce } from "./start-once.ts";
+import { giveUpRestart } from "./stop.ts";
 
 export interface EndListener {
   /** Its process has ended: its execs too. */
@@ -78,10 +80,24 @@ export class Supervisor implements ExitActions {
     const results = await Promise.allSettled(work);
     for (const result of results)
       if (result.status === "rejected") this.deps.log.warn(`adopt a container: ${messageOf(result.reason)}`);
-    if (isFirst)
-      await this.#retainSandboxes().catch((error: unknown) => {
-        this.deps.log.warn(`release networks of containers that are gone: ${messageOf(error)}`);
-      });
+    await this.#try("remove containers whose creation was cut short", () => this.#removeUnrecorded());
+    if (isFirst) await this.#try("release networks of containers that are gone", () => this.#retainSandboxes());
+  }
+
+  async #try(what: string, work: () => Promise<void>): Promise<void> {
+    await work().catch((error: unknown) => this.deps.log.warn(`${what}: ${messageOf(error)}`));
+  }
+
+  /**
+   * Of a create that this engine's earlier process did not live to record, or that could not be undone while hull-containerd was away:
+   * nobody can know of it. What is being made now is in the registry from before its first trace.
+   */
+  async #removeUnrecorded(): Promise<void> {
+    const { registry, store, tasks } = this.deps;
+    for (const id of await tasks.owned(DRIVER)) {
+      if (registry.byId(id) || registry.making.has(id) || store.hasRecord(id)) continue;
+      await tasks.removeContainer(id, DRIVER);
+    }
   }
 
   async #agree(container: Container, decision: Decision): Promise<void> {
@@ -154,6 +170,7 @@ export class Supervisor implements ExitActions {
 
   async #restart(container: Container): Promise<void> {
     if (container.state.kind !== "restarting") return;
+    if (isUnwanted(container)) return giveUpRestart(this.deps, container);
     await startOnce(this.deps, container, { parent: undefined, byPolicy: true });
   }
 
@@ -166,19 +183,17 @@ export class Supervisor implements ExitActions {
     }
     if (!startsWithEngine(hostConfig.RestartPolicy, { exitCode: state.exitCode, manuallyStopped })) return;
     this.#queued(container, "start with the engine", async () => {
-      if (container.state.kind === "exited")
+      if (container.state.kind === "exited" && !container.stopRequested && !container.removalRequested)
         await startOnce(this.deps, container, { parent: undefined, byPolicy: false });
     });
   }
 
   /** What netd still holds for containers that are gone. */
   async #retainSandboxes(): Promise<void> {
-    const records = this.deps.registry.list().map((container) => container.record);
+    const { registry, sandboxes } = this.deps;
+    const records = registry.list().map((container) => container.record);
     const running = records.filter(({ state }) => isActive(state) || state.kind === "restarting").map(({ id }) => id);
-    await this.deps.sandboxes.retain(
-      running,
-      records.map(({ id }) => id),
-    );
+    await sandboxes.retain(running, [...records.map(({ id }) => id), ...registry.making]);
   }
 
   #queued(container: Container, what: string, work: () => Promise<void>): void {
