@@ -59,6 +59,7 @@ import { openStores } from "./stores.ts";
 import { adoptTasks } from "./tasks/adopt-tasks.ts";
 import { CgroupParents } from "./tasks/cgroup-parents.ts";
 import { Cleanups } from "./tasks/cleanups.ts";
+import { NetworkGates } from "./tasks/network-gates.ts";
 import type { TaskHost } from "./tasks/task-host.ts";
 import { TaskTable } from "./tasks/task-table.ts";
 
@@ -87,6 +88,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     plans,
     cleanups: new Cleanups(warn),
     cgroupParents: new CgroupParents(),
+    networkGates: new NetworkGates(),
     tracer,
     warn,
   };

@@ -27,6 +27,12 @@ export function taskExtrasService(host: TaskHost): ServiceImpl<typeof TaskExtras
       await stopSandbox(paths);
       return {};
     },
+    provideNetwork: ({ containerId, sockets, failure }, context) => {
+      const of = { namespace: namespaceOf(context), id: containerId };
+      if (failure === "") host.networkGates.provide(of, sockets);
+      else host.networkGates.refuse(of, failure);
+      return {};
+    },
     exec: async (request, context) => {
       const { containerId, execId, process, stdin, stdout, stderr, startNow } = request;
       const { rows, columns, stdinOnce, spillDir, spillBytes } = request;

@@ -32,7 +32,10 @@ const lifecycle = (
   create: async (request, context) => {
     const { span } = callOf(context);
     span.set({ container: request.containerId });
-    const task = await createTask(host, { ...fromWire(request), namespace: namespaceOf(context), span });
+    const namespace = namespaceOf(context);
+    const { networkPending, ...asked } = fromWire(request);
+    using gate = networkPending ? host.networkGates.open({ namespace, id: asked.id }, context.signal) : undefined;
+    const task = await createTask(host, { ...asked, namespace, network: gate?.passed, span });
     return { containerId: task.id, pid: task.init.state.pid };
   },
   start: async ({ containerId, execId }, context) => {
@@ -172,6 +175,7 @@ function fromWire(request: CreateTaskRequest) {
     log,
     sockets: options.sockets,
     newSandbox: options.newSandbox,
+    networkPending: options.networkPending,
   };
 }
 

@@ -35,6 +35,8 @@ export interface CreateTask {
   readonly stdio: TaskStdio & Pick<ShimStdio, "rows" | "columns" | "stdinOnce" | "spillDir" | "spillBytes">;
   readonly log?: ShimLog | undefined;
   readonly sockets: readonly HeldSocket[];
+  /** The network is being made meanwhile: these sockets count, and nothing is launched before. */
+  readonly network: Promise<readonly HeldSocket[]> | undefined;
   readonly newSandbox: boolean;
   readonly span: Span;
 }
@@ -148,11 +150,13 @@ async function launch(host: TaskHost, request: CreateTask, made: Prepared): Prom
     oomVersion: plan.cgroup.oomVersion,
   };
   const stdio = shimStdio(made.file.terminal, request.stdio);
-  if (!(await keptSandbox(request, paths))) {
-    const pause = sandboxOperations(plan.namespaces, request.sockets);
-    return host.launcher.launch({ container, stdio, log, host: made.host, pause, stage: plan.stage });
+  const kept = await keptSandbox(request, paths);
+  const apart = kept || request.network !== undefined;
+  const sockets = await groundwork(host, request, apart ? made.host : []);
+  if (!kept) {
+    const pause = sandboxOperations(plan.namespaces, sockets);
+    return host.launcher.launch({ container, stdio, log, host: apart ? [] : made.host, pause, stage: plan.stage });
   }
-  await host.launcher.run(made.host, { parent: request.span.context });
   const reply = await pauseClient.forkShim(paths.pauseSocket, {
     container,
     stdio,
@@ -161,6 +165,19 @@ async function launch(host: TaskHost, request: CreateTask, made: Prepared): Prom
   });
   const { pausePid, shimPid, pid } = reply;
   return { pausePid, shimPid, pid, steps: measuredSteps(plan.stage, reply.steps, undefined) };
+}
+
+/** What the launch stands on, made while the network is. Both have ended before a failure is told: what is undone is all there. */
+async function groundwork(
+  host: TaskHost,
+  { network, sockets, span }: CreateTask,
+  operations: readonly Operation[],
+): Promise<readonly HeldSocket[]> {
+  const made = host.launcher.run(operations, { parent: span.context });
+  const [provided, laid] = await Promise.allSettled([network ?? sockets, made]);
+  if (provided.status === "rejected") throw provided.reason;
+  if (laid.status === "rejected") throw laid.reason;
+  return provided.value;
 }
 
 function shimStdio(terminal: boolean, asked: CreateTask["stdio"]): ShimStdio {

@@ -5,6 +5,7 @@ import type { Roots } from "../roots.ts";
 import type { Stores } from "../stores.ts";
 import type { CgroupParents } from "./cgroup-parents.ts";
 import type { Cleanups } from "./cleanups.ts";
+import type { NetworkGates } from "./network-gates.ts";
 import type { Launcher, RuntimePlans } from "./runtime.ts";
 import type { TaskTable } from "./task-table.ts";
 
@@ -17,6 +18,7 @@ export interface TaskHost {
   readonly plans: RuntimePlans;
   readonly cleanups: Cleanups;
   readonly cgroupParents: CgroupParents;
+  readonly networkGates: NetworkGates;
   readonly tracer: Tracer;
   readonly warn: (message: string) => void;
 }

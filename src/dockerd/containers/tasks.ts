@@ -30,12 +30,14 @@ export interface TaskStart extends StdioWish {
   /** json-file; undefined for the driver none. */
   readonly log: { readonly path: string; readonly maxBytes: number; readonly maxFiles: number } | undefined;
   readonly spillDirectory: string;
-  readonly sockets: readonly {
-    readonly family: number;
-    readonly type: number;
-    readonly address: string;
-    readonly name: string;
-  }[];
+}
+
+/** A socket that pause opens in the network namespace. */
+export interface HeldSocket {
+  readonly family: number;
+  readonly type: number;
+  readonly address: string;
+  readonly name: string;
 }
 
 export interface NewContainer {
@@ -133,7 +135,7 @@ export class Tasks {
     await fineWhenAbsent(this.client.snapshots.remove({ snapshotter, key: container }, options));
   }
 
-  /** Everything up to the start byte: the process exists and waits. */
+  /** Everything up to the start byte: the process exists and waits. Goes on from half way when the network is told to be there. */
   async create(container: string, start: TaskStart, parent?: SpanContext): Promise<void> {
     const options = create(TaskOptionsSchema, {
       rows: start.rows,
@@ -141,7 +143,7 @@ export class Tasks {
       stdinOnce: start.stdinOnce,
       spillDir: start.spillDirectory,
       spillBytes: BigInt(SPILL_BYTES),
-      sockets: [...start.sockets],
+      networkPending: true,
       ...(start.log && {
         log: { path: start.log.path, maxBytes: BigInt(start.log.maxBytes), maxFiles: start.log.maxFiles },
       }),
@@ -162,6 +164,18 @@ export class Tasks {
       await this.remove(container, true, parent);
       await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }));
     }
+  }
+
+  /** To a `create` under way. One that has failed meanwhile is not there any more: it says why. */
+  async provideNetwork(container: string, sockets: readonly HeldSocket[]): Promise<void> {
+    const told = { containerId: container, sockets: [...sockets] };
+    await fineWhenAbsent(this.client.taskExtras.provideNetwork(told, call({ timeoutMs: CALL_MS })));
+  }
+
+  /** There will be none: a `create` under way fails and undoes what it made. */
+  async refuseNetwork(container: string, failure: string): Promise<void> {
+    const told = { containerId: container, failure };
+    await fineWhenAbsent(this.client.taskExtras.provideNetwork(told, call({ timeoutMs: CALL_MS })));
   }
 
   /** Returns the process id. */

@@ -53,8 +53,9 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
       work(span.context),
     );
   verifyJoined(before, specFacts(deps));
-  const sandbox = await step("prepare", (parent) => prepare(deps, container, parent));
-  await step("create task", (parent) => deps.tasks.create(before.id, taskOf(before, sandbox), parent));
+  await renewSpec(deps, container);
+  const creating = step("create task", (parent) => deps.tasks.create(before.id, taskOf(before), parent));
+  await network(deps, container, { step, creating });
   await step("attach clients", () => container.streams.attachWaiting());
   const pid = await step("start task", (parent) => deps.tasks.start(before.id, parent));
   container.stopRequested = false;
@@ -84,27 +85,51 @@ async function connect(deps: ContainerDeps, record: ContainerRecord, parent: Spa
   }
 }
 
-/** What the task stands on: network, specification, volumes, files. */
+/** Sends the specification to hull-containerd when it is not what it has. */
+async function renewSpec(deps: ContainerDeps, container: Container): Promise<void> {
+  const spec = JSON.stringify(buildSpec(deps, container.record));
+  const specDigest = digestOf(spec);
+  if (container.lastSpecDigest === specDigest) return;
+  await deps.tasks.updateSpec(container.id, Buffer.from(spec));
+  container.lastSpecDigest = specDigest;
+}
+
+interface Underway {
+  readonly step: <T>(name: string, work: (parent: SpanContext) => Promise<T>) => Promise<T>;
+  /** Tasks.Create: gets as far as it can without what is prepared here. */
+  readonly creating: Promise<void>;
+}
+
+/** Makes what the task's processes stand on while the task is being created. Both have ended when this does. */
+async function network(deps: ContainerDeps, container: Container, { step, creating }: Underway): Promise<void> {
+  creating.catch(() => undefined); // Told below, when all that was begun has ended.
+  try {
+    const sandbox = await step("prepare", (parent) => prepare(deps, container, parent));
+    await deps.tasks.provideNetwork(container.id, sandbox.sockets);
+  } catch (error) {
+    await Promise.allSettled([deps.tasks.refuseNetwork(container.id, "its network could not be made"), creating]);
+    throw error;
+  }
+  await creating;
+}
+
+/** What the task's processes stand on: network, volumes, files. */
 async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
   const before = container.record;
-  const spec = JSON.stringify(buildSpec(deps, before));
-  const specDigest = digestOf(spec);
   const links = linkLines(before, specFacts(deps).lookUp);
   const [sandbox] = await Promise.all([
     connect(deps, before, parent),
-    container.lastSpecDigest === specDigest ? undefined : deps.tasks.updateSpec(before.id, Buffer.from(spec), parent),
     mountVolumes(deps, before),
     ensureBindSources(before.mounts),
     mountSharedMemory(deps.kernel, before),
   ]);
-  container.lastSpecDigest = specDigest;
   await writeNetworkFiles(before, sandbox, links);
   const { id, key, ports, endpoints } = sandbox;
   container.show({ sandbox: { id, key, ports, endpoints } });
   return sandbox;
 }
 
-const taskOf = (record: ContainerRecord, sandbox: Sandbox) => ({
+const taskOf = (record: ContainerRecord) => ({
   terminal: record.config.Tty,
   stdin: record.config.OpenStdin,
   stdinOnce: record.config.StdinOnce,
@@ -112,7 +137,6 @@ const taskOf = (record: ContainerRecord, sandbox: Sandbox) => ({
   columns: record.hostConfig.ConsoleSize[1],
   log: logFileOf(record),
   spillDirectory: record.directory,
-  sockets: sandbox.sockets,
 });
 
 /** Volumes with driver options are mounted with their first user. */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hull/containerd/v1/tasks.proto.
  */
 export const file_hull_containerd_v1_tasks: GenFile = /*@__PURE__*/
-  fileDesc("Ch5odWxsL2NvbnRhaW5lcmQvdjEvdGFza3MucHJvdG8SEmh1bGwuY29udGFpbmVyZC52MSLYAQoLVGFza09wdGlvbnMSKAoDbG9nGAEgASgLMhsuaHVsbC5jb250YWluZXJkLnYxLkxvZ0ZpbGUSDAoEcm93cxgCIAEoDRIPCgdjb2x1bW5zGAMgASgNEhIKCnN0ZGluX29uY2UYBCABKAgSEQoJc3BpbGxfZGlyGAUgASgJEhMKC3NwaWxsX2J5dGVzGAYgASgEEi8KB3NvY2tldHMYByADKAsyHi5odWxsLmNvbnRhaW5lcmQudjEuSGVsZFNvY2tldBITCgtuZXdfc2FuZGJveBgIIAEoCCI9CgdMb2dGaWxlEgwKBHBhdGgYASABKAkSEQoJbWF4X2J5dGVzGAIgASgEEhEKCW1heF9maWxlcxgDIAEoDSJJCgpIZWxkU29ja2V0Eg4KBmZhbWlseRgBIAEoDRIMCgR0eXBlGAIgASgNEg8KB2FkZHJlc3MYAyABKAkSDAoEbmFtZRgEIAEoCSInCg9UYXNrSW5mb1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIqcCCghUYXNrSW5mbxIUCgxjb250YWluZXJfaWQYASABKAkSDgoGYnVuZGxlGAIgASgJEhMKC3NoaW1fc29ja2V0GAMgASgJEhQKDHBhdXNlX3NvY2tldBgEIAEoCRILCgNwaWQYBSABKA0SEAoIc2hpbV9waWQYBiABKA0SEQoJcGF1c2VfcGlkGAcgASgNEg0KBXN0YXRlGAggASgJEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBGV4aXQYCiABKAsyHi5odWxsLmNvbnRhaW5lcmQudjEuRXhpdFJlY29yZBIrCgVleGVjcxgLIAMoCzIcLmh1bGwuY29udGFpbmVyZC52MS5FeGVjSW5mbyJlCghFeGVjSW5mbxIPCgdleGVjX2lkGAEgASgJEgsKA3BpZBgCIAEoDRINCgVzdGF0ZRgDIAEoCRIsCgRleGl0GAQgASgLMh4uaHVsbC5jb250YWluZXJkLnYxLkV4aXRSZWNvcmQicQoKRXhpdFJlY29yZBILCgNwaWQYASABKA0SEwoLZXhpdF9zdGF0dXMYAiABKA0SLQoJZXhpdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpvb21fa2lsbGVkGAQgASgIIhEKD1Rhc2tMaXN0UmVxdWVzdCI/ChBUYXNrTGlzdFJlc3BvbnNlEisKBXRhc2tzGAEgAygLMhwuaHVsbC5jb250YWluZXJkLnYxLlRhc2tJbmZvIjsKDURlbGV0ZVJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEhQKDGtlZXBfc2FuZGJveBgCIAEoCCIqChJTdG9wU2FuZGJveFJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhUKE1N0b3BTYW5kYm94UmVzcG9uc2Ui4gEKC0V4ZWNSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEg8KB3Byb2Nlc3MYAyABKAwSDQoFc3RkaW4YBCABKAkSDgoGc3Rkb3V0GAUgASgJEg4KBnN0ZGVychgGIAEoCRIMCgRyb3dzGAcgASgNEg8KB2NvbHVtbnMYCCABKA0SEgoKc3RkaW5fb25jZRgJIAEoCBIRCglzdGFydF9ub3cYCiABKAgSEQoJc3BpbGxfZGlyGAsgASgJEhMKC3NwaWxsX2J5dGVzGAwgASgEIhsKDEV4ZWNSZXNwb25zZRILCgNwaWQYASABKA0iJAoMU3RhdHNSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCSIdCg1TdGF0c1Jlc3BvbnNlEgwKBGpzb24YASABKAwy8AMKClRhc2tFeHRyYXMSSQoESW5mbxIjLmh1bGwuY29udGFpbmVyZC52MS5UYXNrSW5mb1JlcXVlc3QaHC5odWxsLmNvbnRhaW5lcmQudjEuVGFza0luZm8SUQoETGlzdBIjLmh1bGwuY29udGFpbmVyZC52MS5UYXNrTGlzdFJlcXVlc3QaJC5odWxsLmNvbnRhaW5lcmQudjEuVGFza0xpc3RSZXNwb25zZRJLCgZEZWxldGUSIS5odWxsLmNvbnRhaW5lcmQudjEuRGVsZXRlUmVxdWVzdBoeLmh1bGwuY29udGFpbmVyZC52MS5FeGl0UmVjb3JkEl4KC1N0b3BTYW5kYm94EiYuaHVsbC5jb250YWluZXJkLnYxLlN0b3BTYW5kYm94UmVxdWVzdBonLmh1bGwuY29udGFpbmVyZC52MS5TdG9wU2FuZGJveFJlc3BvbnNlEkkKBEV4ZWMSHy5odWxsLmNvbnRhaW5lcmQudjEuRXhlY1JlcXVlc3QaIC5odWxsLmNvbnRhaW5lcmQudjEuRXhlY1Jlc3BvbnNlEkwKBVN0YXRzEiAuaHVsbC5jb250YWluZXJkLnYxLlN0YXRzUmVxdWVzdBohLmh1bGwuY29udGFpbmVyZC52MS5TdGF0c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5odWxsL2NvbnRhaW5lcmQvdjEvdGFza3MucHJvdG8SEmh1bGwuY29udGFpbmVyZC52MSLxAQoLVGFza09wdGlvbnMSKAoDbG9nGAEgASgLMhsuaHVsbC5jb250YWluZXJkLnYxLkxvZ0ZpbGUSDAoEcm93cxgCIAEoDRIPCgdjb2x1bW5zGAMgASgNEhIKCnN0ZGluX29uY2UYBCABKAgSEQoJc3BpbGxfZGlyGAUgASgJEhMKC3NwaWxsX2J5dGVzGAYgASgEEi8KB3NvY2tldHMYByADKAsyHi5odWxsLmNvbnRhaW5lcmQudjEuSGVsZFNvY2tldBITCgtuZXdfc2FuZGJveBgIIAEoCBIXCg9uZXR3b3JrX3BlbmRpbmcYCSABKAgiPQoHTG9nRmlsZRIMCgRwYXRoGAEgASgJEhEKCW1heF9ieXRlcxgCIAEoBBIRCgltYXhfZmlsZXMYAyABKA0iSQoKSGVsZFNvY2tldBIOCgZmYW1pbHkYASABKA0SDAoEdHlwZRgCIAEoDRIPCgdhZGRyZXNzGAMgASgJEgwKBG5hbWUYBCABKAkibwoVUHJvdmlkZU5ldHdvcmtSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIvCgdzb2NrZXRzGAIgAygLMh4uaHVsbC5jb250YWluZXJkLnYxLkhlbGRTb2NrZXQSDwoHZmFpbHVyZRgDIAEoCSIYChZQcm92aWRlTmV0d29ya1Jlc3BvbnNlIicKD1Rhc2tJbmZvUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkipwIKCFRhc2tJbmZvEhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIOCgZidW5kbGUYAiABKAkSEwoLc2hpbV9zb2NrZXQYAyABKAkSFAoMcGF1c2Vfc29ja2V0GAQgASgJEgsKA3BpZBgFIAEoDRIQCghzaGltX3BpZBgGIAEoDRIRCglwYXVzZV9waWQYByABKA0SDQoFc3RhdGUYCCABKAkSLgoKc3RhcnRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoEZXhpdBgKIAEoCzIeLmh1bGwuY29udGFpbmVyZC52MS5FeGl0UmVjb3JkEisKBWV4ZWNzGAsgAygLMhwuaHVsbC5jb250YWluZXJkLnYxLkV4ZWNJbmZvImUKCEV4ZWNJbmZvEg8KB2V4ZWNfaWQYASABKAkSCwoDcGlkGAIgASgNEg0KBXN0YXRlGAMgASgJEiwKBGV4aXQYBCABKAsyHi5odWxsLmNvbnRhaW5lcmQudjEuRXhpdFJlY29yZCJxCgpFeGl0UmVjb3JkEgsKA3BpZBgBIAEoDRITCgtleGl0X3N0YXR1cxgCIAEoDRItCglleGl0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCm9vbV9raWxsZWQYBCABKAgiEQoPVGFza0xpc3RSZXF1ZXN0Ij8KEFRhc2tMaXN0UmVzcG9uc2USKwoFdGFza3MYASADKAsyHC5odWxsLmNvbnRhaW5lcmQudjEuVGFza0luZm8iOwoNRGVsZXRlUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSFAoMa2VlcF9zYW5kYm94GAIgASgIIioKElN0b3BTYW5kYm94UmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkiFQoTU3RvcFNhbmRib3hSZXNwb25zZSLiAQoLRXhlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDwoHcHJvY2VzcxgDIAEoDBINCgVzdGRpbhgEIAEoCRIOCgZzdGRvdXQYBSABKAkSDgoGc3RkZXJyGAYgASgJEgwKBHJvd3MYByABKA0SDwoHY29sdW1ucxgIIAEoDRISCgpzdGRpbl9vbmNlGAkgASgIEhEKCXN0YXJ0X25vdxgKIAEoCBIRCglzcGlsbF9kaXIYCyABKAkSEwoLc3BpbGxfYnl0ZXMYDCABKAQiGwoMRXhlY1Jlc3BvbnNlEgsKA3BpZBgBIAEoDSIkCgxTdGF0c1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIh0KDVN0YXRzUmVzcG9uc2USDAoEanNvbhgBIAEoDDLZBAoKVGFza0V4dHJhcxJJCgRJbmZvEiMuaHVsbC5jb250YWluZXJkLnYxLlRhc2tJbmZvUmVxdWVzdBocLmh1bGwuY29udGFpbmVyZC52MS5UYXNrSW5mbxJRCgRMaXN0EiMuaHVsbC5jb250YWluZXJkLnYxLlRhc2tMaXN0UmVxdWVzdBokLmh1bGwuY29udGFpbmVyZC52MS5UYXNrTGlzdFJlc3BvbnNlEksKBkRlbGV0ZRIhLmh1bGwuY29udGFpbmVyZC52MS5EZWxldGVSZXF1ZXN0Gh4uaHVsbC5jb250YWluZXJkLnYxLkV4aXRSZWNvcmQSXgoLU3RvcFNhbmRib3gSJi5odWxsLmNvbnRhaW5lcmQudjEuU3RvcFNhbmRib3hSZXF1ZXN0GicuaHVsbC5jb250YWluZXJkLnYxLlN0b3BTYW5kYm94UmVzcG9uc2USZwoOUHJvdmlkZU5ldHdvcmsSKS5odWxsLmNvbnRhaW5lcmQudjEuUHJvdmlkZU5ldHdvcmtSZXF1ZXN0GiouaHVsbC5jb250YWluZXJkLnYxLlByb3ZpZGVOZXR3b3JrUmVzcG9uc2USSQoERXhlYxIfLmh1bGwuY29udGFpbmVyZC52MS5FeGVjUmVxdWVzdBogLmh1bGwuY29udGFpbmVyZC52MS5FeGVjUmVzcG9uc2USTAoFU3RhdHMSIC5odWxsLmNvbnRhaW5lcmQudjEuU3RhdHNSZXF1ZXN0GiEuaHVsbC5jb250YWluZXJkLnYxLlN0YXRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Sent as CreateTaskRequest.options. The stdio URIs of the request may be "pipe:" (the shim's own pipes: ATTACH clients
@@ -74,6 +74,13 @@ export type TaskOptions = Message<"hull.containerd.v1.TaskOptions"> & {
    * @generated from field: bool new_sandbox = 8;
    */
   newSandbox: boolean;
+
+  /**
+   * The network namespace and `sockets` are being made meanwhile: processes are made once ProvideNetwork has told.
+   *
+   * @generated from field: bool network_pending = 9;
+   */
+  networkPending: boolean;
 };
 
 /**
@@ -147,6 +154,50 @@ export const HeldSocketSchema: GenMessage<HeldSocket> = /*@__PURE__*/
   messageDesc(file_hull_containerd_v1_tasks, 2);
 
 /**
+ * @generated from message hull.containerd.v1.ProvideNetworkRequest
+ */
+export type ProvideNetworkRequest = Message<"hull.containerd.v1.ProvideNetworkRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * As TaskOptions.sockets.
+   *
+   * @generated from field: repeated hull.containerd.v1.HeldSocket sockets = 2;
+   */
+  sockets: HeldSocket[];
+
+  /**
+   * Why there will be none: the creation fails with it. Empty: it is there.
+   *
+   * @generated from field: string failure = 3;
+   */
+  failure: string;
+};
+
+/**
+ * Describes the message hull.containerd.v1.ProvideNetworkRequest.
+ * Use `create(ProvideNetworkRequestSchema)` to create a new message.
+ */
+export const ProvideNetworkRequestSchema: GenMessage<ProvideNetworkRequest> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_tasks, 3);
+
+/**
+ * @generated from message hull.containerd.v1.ProvideNetworkResponse
+ */
+export type ProvideNetworkResponse = Message<"hull.containerd.v1.ProvideNetworkResponse"> & {
+};
+
+/**
+ * Describes the message hull.containerd.v1.ProvideNetworkResponse.
+ * Use `create(ProvideNetworkResponseSchema)` to create a new message.
+ */
+export const ProvideNetworkResponseSchema: GenMessage<ProvideNetworkResponse> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_tasks, 4);
+
+/**
  * @generated from message hull.containerd.v1.TaskInfoRequest
  */
 export type TaskInfoRequest = Message<"hull.containerd.v1.TaskInfoRequest"> & {
@@ -161,7 +212,7 @@ export type TaskInfoRequest = Message<"hull.containerd.v1.TaskInfoRequest"> & {
  * Use `create(TaskInfoRequestSchema)` to create a new message.
  */
 export const TaskInfoRequestSchema: GenMessage<TaskInfoRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 3);
+  messageDesc(file_hull_containerd_v1_tasks, 5);
 
 /**
  * @generated from message hull.containerd.v1.TaskInfo
@@ -234,7 +285,7 @@ export type TaskInfo = Message<"hull.containerd.v1.TaskInfo"> & {
  * Use `create(TaskInfoSchema)` to create a new message.
  */
 export const TaskInfoSchema: GenMessage<TaskInfo> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 4);
+  messageDesc(file_hull_containerd_v1_tasks, 6);
 
 /**
  * @generated from message hull.containerd.v1.ExecInfo
@@ -266,7 +317,7 @@ export type ExecInfo = Message<"hull.containerd.v1.ExecInfo"> & {
  * Use `create(ExecInfoSchema)` to create a new message.
  */
 export const ExecInfoSchema: GenMessage<ExecInfo> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 5);
+  messageDesc(file_hull_containerd_v1_tasks, 7);
 
 /**
  * @generated from message hull.containerd.v1.ExitRecord
@@ -302,7 +353,7 @@ export type ExitRecord = Message<"hull.containerd.v1.ExitRecord"> & {
  * Use `create(ExitRecordSchema)` to create a new message.
  */
 export const ExitRecordSchema: GenMessage<ExitRecord> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 6);
+  messageDesc(file_hull_containerd_v1_tasks, 8);
 
 /**
  * @generated from message hull.containerd.v1.TaskListRequest
@@ -315,7 +366,7 @@ export type TaskListRequest = Message<"hull.containerd.v1.TaskListRequest"> & {
  * Use `create(TaskListRequestSchema)` to create a new message.
  */
 export const TaskListRequestSchema: GenMessage<TaskListRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 7);
+  messageDesc(file_hull_containerd_v1_tasks, 9);
 
 /**
  * @generated from message hull.containerd.v1.TaskListResponse
@@ -332,7 +383,7 @@ export type TaskListResponse = Message<"hull.containerd.v1.TaskListResponse"> & 
  * Use `create(TaskListResponseSchema)` to create a new message.
  */
 export const TaskListResponseSchema: GenMessage<TaskListResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 8);
+  messageDesc(file_hull_containerd_v1_tasks, 10);
 
 /**
  * @generated from message hull.containerd.v1.DeleteRequest
@@ -354,7 +405,7 @@ export type DeleteRequest = Message<"hull.containerd.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 9);
+  messageDesc(file_hull_containerd_v1_tasks, 11);
 
 /**
  * @generated from message hull.containerd.v1.StopSandboxRequest
@@ -371,7 +422,7 @@ export type StopSandboxRequest = Message<"hull.containerd.v1.StopSandboxRequest"
  * Use `create(StopSandboxRequestSchema)` to create a new message.
  */
 export const StopSandboxRequestSchema: GenMessage<StopSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 10);
+  messageDesc(file_hull_containerd_v1_tasks, 12);
 
 /**
  * @generated from message hull.containerd.v1.StopSandboxResponse
@@ -384,7 +435,7 @@ export type StopSandboxResponse = Message<"hull.containerd.v1.StopSandboxRespons
  * Use `create(StopSandboxResponseSchema)` to create a new message.
  */
 export const StopSandboxResponseSchema: GenMessage<StopSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 11);
+  messageDesc(file_hull_containerd_v1_tasks, 13);
 
 /**
  * @generated from message hull.containerd.v1.ExecRequest
@@ -458,7 +509,7 @@ export type ExecRequest = Message<"hull.containerd.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 12);
+  messageDesc(file_hull_containerd_v1_tasks, 14);
 
 /**
  * @generated from message hull.containerd.v1.ExecResponse
@@ -475,7 +526,7 @@ export type ExecResponse = Message<"hull.containerd.v1.ExecResponse"> & {
  * Use `create(ExecResponseSchema)` to create a new message.
  */
 export const ExecResponseSchema: GenMessage<ExecResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 13);
+  messageDesc(file_hull_containerd_v1_tasks, 15);
 
 /**
  * @generated from message hull.containerd.v1.StatsRequest
@@ -492,7 +543,7 @@ export type StatsRequest = Message<"hull.containerd.v1.StatsRequest"> & {
  * Use `create(StatsRequestSchema)` to create a new message.
  */
 export const StatsRequestSchema: GenMessage<StatsRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 14);
+  messageDesc(file_hull_containerd_v1_tasks, 16);
 
 /**
  * @generated from message hull.containerd.v1.StatsResponse
@@ -509,7 +560,7 @@ export type StatsResponse = Message<"hull.containerd.v1.StatsResponse"> & {
  * Use `create(StatsResponseSchema)` to create a new message.
  */
 export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_tasks, 15);
+  messageDesc(file_hull_containerd_v1_tasks, 17);
 
 /**
  * @generated from service hull.containerd.v1.TaskExtras
@@ -552,6 +603,16 @@ export const TaskExtras: GenService<{
     methodKind: "unary";
     input: typeof StopSandboxRequestSchema;
     output: typeof StopSandboxResponseSchema;
+  },
+  /**
+   * What a Tasks.Create with network_pending waits for; not-found when none does.
+   *
+   * @generated from rpc hull.containerd.v1.TaskExtras.ProvideNetwork
+   */
+  provideNetwork: {
+    methodKind: "unary";
+    input: typeof ProvideNetworkRequestSchema;
+    output: typeof ProvideNetworkResponseSchema;
   },
   /**
    * As Tasks.Exec, with what that has no fields for; with start_now Tasks.Start is not needed.
