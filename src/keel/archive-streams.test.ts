@@ -82,7 +82,8 @@ test("an archive's names follow docker cp: the base name, '.' for contents, or w
   shell("mkdir -p etc/conf; echo 1 > etc/conf/a; ln etc/conf/a etc/conf/b; ln -s /etc/conf link", root);
   const list = (...args: string[]) => namesIn(keel(["archive", "--root", root, ...args]).stdout);
   assert.deepEqual(list("--path", "/etc/conf"), ["conf/", "conf/a", "conf/b"]);
-  assert.deepEqual(list("--path", "/etc/conf/."), ["./", "a", "b"]);
+  assert.deepEqual(list("--path", "/etc/conf/."), ["./", "./a", "./b"]);
+  assert.deepEqual(list("--path", "/"), ["/", "/etc/", "/etc/conf/", "/etc/conf/a", "/etc/conf/b", "/link"]);
   assert.deepEqual(list("--path", "/link"), ["link"]);
   assert.deepEqual(list("--path", "/link/"), ["link/", "link/a", "link/b"]);
   assert.deepEqual(list("--path", "/etc/conf", "--name", "new"), ["new/", "new/a", "new/b"]);

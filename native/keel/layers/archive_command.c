@@ -40,7 +40,7 @@ static void default_name(const char *path, char name[PATH_MAX]) {
   char clean[PATH_MAX] = "";
   path_clean(path, clean);
   const char *slash = strrchr(clean, '/');
-  snprintf(name, PATH_MAX, "%s", !*clean || ends_in(path, "/.") ? "." : slash ? slash + 1 : clean);
+  snprintf(name, PATH_MAX, "%s", ends_in(path, "/.") ? "." : !*clean ? "/" : slash ? slash + 1 : clean);
 }
 
 int archive_main(int argc, char **argv) {

@@ -46,14 +46,13 @@ static int pack_children(struct packing *p, int fd) {
   struct names names;
   int error = names_read(fd, &names);
   if (error) return error;
-  size_t length = strlen(p->name), at = length;
-  if (length == 1 && p->name[0] == '.') at = 0;
+  size_t at = strlen(p->name);
+  const char *between = at && p->name[at - 1] != '/' ? "/" : "";
   for (size_t i = 0; error == 0 && i < names.count; i++) {
-    if (snprintf(p->name + at, sizeof p->name - at, "%s%s", at ? "/" : "", names.list[i]) >= (int)(sizeof p->name - at)) error = -ENAMETOOLONG;
+    if (snprintf(p->name + at, sizeof p->name - at, "%s%s", between, names.list[i]) >= (int)(sizeof p->name - at)) error = -ENAMETOOLONG;
     else error = pack_one(p, fd, names.list[i]);
   }
-  if (error == 0 && at == length) p->name[at] = 0;
-  else if (error == 0) memcpy(p->name, ".", 2);
+  p->name[at] = 0;
   names_free(&names);
   return error;
 }

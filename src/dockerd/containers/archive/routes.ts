@@ -84,8 +84,8 @@ async function copyOut(deps: ContainerDeps, request: ApiRequest, response: ApiRe
     await stream.write(chunk);
 }
 
-/** The name of the first entry: the last part of the path; "." for what ends in "/." and for the root. */
-const entryName = (path: string): string => (path.endsWith("/.") ? "." : posix.basename(path) || ".");
+/** The name of the first entry: the last part of the path, "." for what ends in "/.", "/" for the root: clients replace it in every name. */
+const entryName = (path: string): string => (path.endsWith("/.") ? "." : posix.basename(posix.normalize(path)) || "/");
 
 async function copyIn(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const container = found(deps, request);
