@@ -1,6 +1,7 @@
 /** --log-driver and --log-opt: which file, how big, how many. Default: 3 files of 20 MB. */
 import { HullError } from "../../platform/errors.ts";
 import type { HostConfig } from "./config.ts";
+import { verifyLogAttributes } from "./logs/attributes.ts";
 import { type ContainerRecord, logPathOf } from "./record.ts";
 
 const DEFAULT_BYTES = 20 * 1000 * 1000;
@@ -40,6 +41,7 @@ export function verifyLogConfig({ Type: type, Config: config }: LogConfig): void
     throw invalid(`logger: logging mode not supported: ${mode}`);
   sizeOf(config);
   filesOf(config);
+  verifyLogAttributes(config);
 }
 
 /** undefined for the driver none: nothing is kept. */

@@ -8,8 +8,6 @@ export interface LogLine {
   /** As written. */
   readonly time: string;
   readonly timeNs: bigint;
-  /** Labels and variables chosen by log options. */
-  readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** undefined for what is no line of a log (a torn write): it is skipped. */
@@ -21,12 +19,12 @@ export function parseLogLine(json: string): LogLine | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { log, stream, time, attrs } = value as Readonly<Record<string, unknown>>;
+  const { log, stream, time } = value as Readonly<Record<string, unknown>>;
   if (typeof log !== "string" || typeof time !== "string" || (stream !== "stdout" && stream !== "stderr"))
     return undefined;
   const timeNs = parseTimeNs(time);
   if (timeNs === undefined) return undefined;
-  return { text: log, stream, time, timeNs, attributes: (attrs as Record<string, string> | undefined) ?? {} };
+  return { text: log, stream, time, timeNs };
 }
 
 /** Nine digits of fraction, always: timestamps line up. */

@@ -4,15 +4,18 @@ import type { ApiRequest } from "../../http/request.ts";
 import { parseTimeNs } from "../../time.ts";
 import type { Container } from "../container.ts";
 import { logFileOf } from "../log-config.ts";
-import { fixedWidthTime, type LogLine } from "../logs/parse.ts";
+import { logAttributes } from "../logs/attributes.ts";
+import { fixedWidthTime } from "../logs/parse.ts";
 import { type LogWish, readLog } from "../logs/read.ts";
+import type { ContainerRecord } from "../record.ts";
 import { isActive } from "../state.ts";
 import { frame } from "./multiplex.ts";
 
 export interface LogRequest {
   readonly wish: LogWish;
   readonly timestamps: boolean;
-  readonly details: boolean;
+  /** Written before each line; empty without --details. */
+  readonly details: string;
 }
 
 /** Throws invalid-argument in Docker's words. */
@@ -38,7 +41,11 @@ export function parseLogRequest(request: ApiRequest, container: Container): LogR
       : undefined,
     signal,
   };
-  return { wish, timestamps: query.bool("timestamps"), details: query.bool("details") };
+  return {
+    wish,
+    timestamps: query.bool("timestamps"),
+    details: query.bool("details") ? detailsOf(container.record) : "",
+  };
 }
 
 /** "", "all" and negative numbers are everything. */
@@ -64,14 +71,13 @@ export async function* logBytes(
 ): AsyncGenerator<Buffer> {
   for await (const line of readLog(wish)) {
     const time = timestamps ? `${fixedWidthTime(line.time)} ` : "";
-    const bytes = Buffer.from(`${time}${details ? detailsOf(line) : ""}${line.text}`);
+    const bytes = Buffer.from(`${time}${details}${line.text}`);
     yield isTerminal ? bytes : frame(line.stream, bytes);
   }
 }
 
-const detailsOf = ({ attributes }: LogLine): string => {
-  const pairs = Object.entries(attributes).map(
-    ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`,
-  );
+/** "a=b,c=d ", each part encoded as in a query. */
+function detailsOf(record: ContainerRecord): string {
+  const pairs = Object.entries(logAttributes(record)).map((pair) => new URLSearchParams([pair]).toString());
   return `${pairs.sort().join(",")} `;
-};
+}
