@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { HullError } from "../platform/errors.ts";
 import type { EndpointRequest, Names } from "./api.ts";
-import { chooseAddress, claimAddress } from "./ipam/addresses.ts";
-import { type Family, formatAddress, parseAddress } from "./ipam/prefix.ts";
-import { aliasNeedsUserNetwork, staticNeedsSubnet, staticNeedsUserNetwork } from "./messages.ts";
+import { type AddressSpace, chooseAddress, claimAddress } from "./ipam/addresses.ts";
+import { type Address, type Family, formatAddress, parseAddress } from "./ipam/prefix.ts";
+import { aliasNeedsUserNetwork, invalidEndpoint, staticNeedsSubnet, staticNeedsUserNetwork } from "./messages.ts";
 import type { BridgeNetwork, EndpointRecord, Subnet } from "./record.ts";
 import { FIRST_INDEX } from "./sandbox/interface-plan.ts";
 import { newHostInterfaceName, newMac } from "./sandbox/pool.ts";
@@ -91,13 +91,23 @@ export function addressFor(
     nowMs: Date.now(),
   };
   const asked = family === 4 ? request.ip : request.ip6;
-  const address = asked ? claimAddress(space, parseAddress(asked)) : chooseAddress(space);
+  const address = asked ? claimed(network.stored.name, space, asked) : chooseAddress(space);
   const leadsOut = !network.stored.internal && network.mode !== "isolated";
   return {
     ip: formatAddress(address),
     bits: subnet.prefix.bits,
     gateway: leadsOut ? formatAddress(subnet.gateway) : "",
   };
+}
+
+/** What this network cannot give is the settings' fault; an address that is taken is nobody's. */
+function claimed(network: string, space: AddressSpace, asked: string): Address {
+  try {
+    return claimAddress(space, parseAddress(asked));
+  } catch (error) {
+    if (!(error instanceof HullError && error.code === "invalid-argument")) throw error;
+    throw invalidEndpoint(network, error.message.replace(/^invalid IP address/, "invalid IPv4 address"));
+  }
 }
 
 function interfaceName(context: EndpointContext): string {

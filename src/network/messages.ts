@@ -34,23 +34,21 @@ export const noPlatformDriver = (driver: string): HullError =>
 export const onlyOneInstance = (driver: string): HullError =>
   new HullError("permission-denied", `only one instance of "${driver}" network is allowed`);
 
+/** Settings of an endpoint that its network cannot have. */
+export const invalidEndpoint = (network: string, reason: string): HullError =>
+  new HullError("invalid-argument", `invalid config for network ${network}: invalid endpoint settings:\n${reason}`);
+
 export const staticNeedsSubnet = (network: string): HullError =>
-  new HullError(
-    "invalid-argument",
-    `invalid config for network ${network}: invalid endpoint settings:\nuser specified IP address is supported only when connecting to networks with user configured subnets`,
+  invalidEndpoint(
+    network,
+    "user specified IP address is supported only when connecting to networks with user configured subnets",
   );
 
 export const staticNeedsUserNetwork = (network: string): HullError =>
-  new HullError(
-    "invalid-argument",
-    `invalid config for network ${network}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only`,
-  );
+  invalidEndpoint(network, "user specified IP address is supported on user defined networks only");
 
 export const aliasNeedsUserNetwork = (network: string): HullError =>
-  new HullError(
-    "invalid-argument",
-    `invalid config for network ${network}: invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks`,
-  );
+  invalidEndpoint(network, "network-scoped aliases are only supported for user-defined networks");
 
 /** What a start says when a published port cannot be had. */
 export const portFailure = (endpoint: { readonly name: string; readonly id: string }, cause: string): HullError =>

@@ -71,6 +71,16 @@ static int check_inside(struct run *run, const char *path) {
   return *now == '/' ? 0 : run_fail(run, -EPERM, "current working directory %s is outside of the container's root", path);
 }
 
+/* runc's words, which are Go's: clients read the exit code out of them. */
+static const char *words_of(int error) {
+  switch (error) {
+    case ENOENT: return "no such file or directory";
+    case ENOTDIR: return "not a directory";
+    case EACCES: return "permission denied";
+    default: return strerror(error);
+  }
+}
+
 int op_cwd(struct run *run, const struct record *r) {
   const char *path = r->b[0].bytes;
   if (r->i[0]) {
@@ -80,7 +90,10 @@ int op_cwd(struct run *run, const struct record *r) {
     if (fd < 0) return run_fail(run, fd, "mkdir %s", path);
     close(fd);
   }
-  if (chdir(path)) return run_fail(run, -errno, "chdir to cwd (\"%s\") set in config.json failed", path);
+  if (chdir(path)) {
+    int error = errno;
+    return run_fail(run, -error, "chdir to cwd (\"%s\") set in config.json failed: %s", path, words_of(error));
+  }
   return check_inside(run, path);
 }
 

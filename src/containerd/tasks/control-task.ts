@@ -29,11 +29,15 @@ export function pauseTask(host: TaskHost, task: Task): Promise<void> {
   });
 }
 
+const isPaused = (task: Task): boolean => task.init.state.kind === "paused";
+
 export function resumeTask(host: TaskHost, task: Task): Promise<void> {
   return task.serial.run(async () => {
-    if (task.init.state.kind !== "paused")
+    if (!isPaused(task))
       throw new HullError("failed-precondition", `cannot resume a ${task.init.state.kind} container`);
     await host.launcher.run(host.plans.thaw(task.identity.file.cgroup));
+    // A signal that waited for this may have ended it by now.
+    if (!isPaused(task)) return;
     task.move("", { kind: "resume" });
     host.events.publish(task.namespace, "/tasks/resumed", { containerId: task.id });
   });

@@ -50,8 +50,8 @@ export function hostsText(
 }
 
 function ownLines({ config }: ContainerRecord, sandbox: Sandbox | undefined): string[] {
-  const names =
-    config.Domainname === "" ? config.Hostname : `${config.Hostname}.${config.Domainname} ${config.Hostname}`;
+  const full = config.Domainname === "" ? config.Hostname : `${config.Hostname}.${config.Domainname}`;
+  const names = full.includes(".") ? `${full} ${full.slice(0, full.indexOf("."))}` : full;
   const endpoints = Object.values(sandbox?.endpoints ?? {});
   const addresses = endpoints
     .flatMap((endpoint) => [endpoint.IPAddress, endpoint.GlobalIPv6Address])

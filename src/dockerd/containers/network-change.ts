@@ -47,7 +47,11 @@ export async function disconnectNetwork(deps: ContainerDeps, change: NetworkChan
       if (change.force) return;
       throw new HullError("permission-denied", `container ${record.id} is not connected to network ${network.name}`);
     }
-    if (network.name === "host") throw new HullError("conflict", "container cannot be disconnected from host network");
+    if (network.name === "host")
+      throw new HullError(
+        "invalid-argument",
+        "cannot disconnect container from host network - container was created in host network mode",
+      );
     const { [network.name]: _gone, ...endpoints } = record.endpoints;
     if (!isActive(record.state)) {
       await container.settle({ endpoints });
@@ -76,17 +80,19 @@ function refuse({ record }: Container, network: string): void {
       "conflict",
       `Container ${record.id} is marked for removal and cannot be connected or disconnected to the network`,
     );
-  if (containerOf(NetworkMode) !== undefined)
+  if (containerOf(NetworkMode) !== undefined || NetworkMode === "host")
     throw new HullError(
-      "conflict",
+      "invalid-argument",
       "container sharing network namespace with another container or host cannot be connected to any other network",
     );
-  if (NetworkMode === "host")
-    throw new HullError("conflict", "container cannot be connected to host network while it shares the host's");
-  if (network === "host") throw new HullError("conflict", "container cannot be connected to host network");
-  if (network === "none" || NetworkMode === "none")
+  if (network === "host")
     throw new HullError(
-      "conflict",
+      "invalid-argument",
+      "cannot connect container to host network - container must be created in host network mode",
+    );
+  if (network === "none" || record.endpoints.none)
+    throw new HullError(
+      "invalid-argument",
       "container cannot be connected to multiple networks with one of the networks in private (none) mode",
     );
 }

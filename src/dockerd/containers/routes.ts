@@ -1,5 +1,5 @@
 /** /containers/*: from creation to removal, and what is read. */
-import { HullError } from "../../platform/errors.ts";
+import { during, HullError } from "../../platform/errors.ts";
 import { parseFilters } from "../http/filters.ts";
 import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
@@ -11,7 +11,7 @@ import type { ContainerDeps } from "./deps.ts";
 import { pauseContainer, renameContainer, unpauseContainer, updateContainer } from "./lifecycle/change.ts";
 import { removeContainer } from "./lifecycle/remove.ts";
 import { startOnce } from "./lifecycle/start-once.ts";
-import { killContainer, restartContainer, stopContainer } from "./lifecycle/stop.ts";
+import { type KillOptions, killContainer, restartContainer, stopContainer } from "./lifecycle/stop.ts";
 import { pruneContainers, pruneFilterNames } from "./prune.ts";
 import { createShape, updateShape } from "./shapes.ts";
 import { isActive } from "./state.ts";
@@ -130,9 +130,17 @@ async function kill(deps: ContainerDeps, request: ApiRequest, response: ApiRespo
   const options = {
     signal: request.query.text("signal"),
     abort: new AbortController().signal,
-    reference: request.param("id"),
   };
-  await changed(response, killContainer(deps, found(deps, request), options));
+  await changed(response, killed(deps, request, options));
+}
+
+/** Docker names what it could not do, whatever the reason. */
+async function killed(deps: ContainerDeps, request: ApiRequest, options: KillOptions): Promise<void> {
+  try {
+    await killContainer(deps, found(deps, request), options);
+  } catch (error) {
+    throw during(`cannot kill container: ${request.param("id")}`, error);
+  }
 }
 
 async function rename(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {

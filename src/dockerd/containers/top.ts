@@ -1,7 +1,7 @@
 /** docker top: the host's ps, only the lines of the container's processes. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { HullError } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 
 const run = promisify(execFile);
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
@@ -34,9 +34,9 @@ async function ps(options: readonly string[]): Promise<string> {
     });
     return stdout;
   } catch (error) {
-    const stderr =
-      typeof error === "object" && error !== null && "stderr" in error ? String(error.stderr).trim() : String(error);
-    throw new HullError("internal", `error running ps: ${stderr}`, { cause: error });
+    const said = typeof error === "object" && error !== null && "stderr" in error ? String(error.stderr).trim() : "";
+    // The rest is ps's page of help.
+    throw new HullError("internal", `ps: ${(said || messageOf(error)).split("\n", 1)[0]}`, { cause: error });
   }
 }
 

@@ -25,7 +25,10 @@ async function streamEvents(bus: EventBus, request: ApiRequest, response: ApiRes
   const since = parseInstant(request.query.text("since"));
   const until = parseInstant(request.query.text("until"));
   if (since !== undefined && until !== undefined && since > until) {
-    throw new HullError("invalid-argument", "`since` time cannot be after `until` time");
+    throw new HullError(
+      "invalid-argument",
+      `\`since\` time (${since / 1_000_000_000n}) cannot be after \`until\` time (${until / 1_000_000_000n})`,
+    );
   }
   const wanted = (event: EngineEvent) =>
     (since === undefined || event.timeNano >= since) &&

@@ -68,7 +68,7 @@ export function inspectExec({ id, containerId, settings, state }: Exec): object 
     OpenStdin: settings.attachStdin,
     OpenStderr: settings.attachStderr,
     OpenStdout: settings.attachStdout,
-    CanRemove: state.kind === "ended",
+    CanRemove: false, // Docker says true in its last minutes before it is forgotten.
     ContainerID: containerId,
     DetachKeys: detachKeysBase64(settings.detachKeys),
     Pid: state.kind === "created" ? 0 : state.pid,

@@ -192,11 +192,10 @@ export class ExecService {
     return new HullError("internal", failure.message, { cause: error, facts: { httpStatus: failure.status } });
   }
 
+  /** At once its container shows it no more. */
   #forgetLater(exec: Exec): void {
-    setTimeout(() => {
-      this.#execs.delete(exec.id);
-      this.deps.registry.byId(exec.containerId)?.execIds.delete(exec.id);
-    }, KEPT_MS).unref();
+    this.deps.registry.byId(exec.containerId)?.execIds.delete(exec.id);
+    setTimeout(() => this.#execs.delete(exec.id), KEPT_MS).unref();
   }
 }
 

@@ -13,7 +13,7 @@ export function formatNetwork(network: NetworkRecord, options: { readonly contai
     EnableIPv6: network.enableIPv6,
     IPAM: {
       Driver: network.ipamDriver,
-      Options: Object.keys(network.ipamOptions).length === 0 ? null : network.ipamOptions,
+      Options: network.predefined ? null : network.ipamOptions,
       Config: network.ipam.length === 0 ? null : network.ipam.map(formatPool),
     },
     Internal: network.internal,

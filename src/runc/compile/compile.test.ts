@@ -238,6 +238,13 @@ test("what config.json asks for and can't have is refused with its place", () =>
     ],
     [
       (spec) => {
+        spec.linux.namespaces = (spec.linux.namespaces as { type: string }[]).filter(({ type }) => type !== "network");
+        spec.linux.sysctl = { "net.ipv4.ip_forward": "1" };
+      },
+      /sysctl "net.ipv4.ip_forward" not allowed in host network namespace/,
+    ],
+    [
+      (spec) => {
         spec.linux.sysctl = { "net.../../x": "1" };
       },
       /is no name of a sysctl/,

@@ -128,5 +128,9 @@ function checkSysctl(name: string, own: ReadonlySet<NamespaceType>): void {
     (own.has("network") && dots.startsWith("net.")) ||
     (own.has("uts") && dots === "kernel.domainname") ||
     (own.has("user") && dots.startsWith("user."));
-  if (!ok) refuse(pointer, `sysctl "${name}" is not in a separate kernel namespace`);
+  if (ok) return;
+  if (dots.startsWith("net.")) refuse(pointer, `sysctl "${name}" not allowed in host network namespace`);
+  if (ipcNames.has(dots) || dots.startsWith("fs.mqueue."))
+    refuse(pointer, `sysctl "${name}" is not allowed in the hosts ipc namespace`);
+  refuse(pointer, `sysctl "${name}" is not in a separate kernel namespace`);
 }

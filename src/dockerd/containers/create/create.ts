@@ -45,7 +45,7 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const draft = { ...wanted, hostConfig: kept };
   verifyLogConfig(draft.hostConfig.LogConfig);
   verifyRuntime(deps, draft.hostConfig.Runtime);
-  for (const link of draft.hostConfig.Links ?? []) namedContainer(deps, parseLink(link).reference);
+  for (const link of draft.hostConfig.Links ?? []) verifyLink(deps, parseLink(link).reference);
   const plan = planMounts({ ...draft, lookUp: (reference) => namedContainer(deps, reference) });
   const name = named ?? randomName((taken) => deps.registry.isTaken(taken));
   await using undo = new AsyncDisposableStack();
@@ -72,6 +72,11 @@ function namedContainer(deps: ContainerDeps, reference: string): ContainerRecord
   const container = deps.registry.find(reference);
   if (!container) throw invalid(`No such container: ${reference}`);
   return container.record;
+}
+
+function verifyLink(deps: ContainerDeps, reference: string): void {
+  if (!deps.registry.find(reference))
+    throw invalid(`could not get container for ${reference}: No such container: ${reference}`);
 }
 
 const isEmpty = (body: CreateBody): boolean =>

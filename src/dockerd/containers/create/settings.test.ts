@@ -122,6 +122,11 @@ const refusals: readonly (readonly [object, string])[] = [
   [{ HostConfig: { ExtraHosts: ["x:y"] } }, "invalid IP address in add-host"],
   [{ HostConfig: { Ulimits: [{ Name: "nofile", Soft: 5, Hard: 2 }] } }, "ulimit soft limit"],
   [{ HostConfig: { OomScoreAdj: 2000 } }, "range for oom score adj"],
+  [{ HostConfig: { Tmpfs: { "/x": "size=1m,foo=bar" } } }, 'invalid tmpfs option ["foo" "bar"]'],
+  [{ HostConfig: { Tmpfs: { "/x": "sync,foo" } } }, 'invalid tmpfs option ["foo"]'],
+  [{ HostConfig: { Tmpfs: { x: "" } } }, "invalid mount path: 'x' mount path must be absolute"],
+  [{ HostConfig: { Tmpfs: { "/x/..": "" } } }, "destination can't be '/'"],
+  [{ HostConfig: { StorageOpt: { size: "1G" } } }, "--storage-opt is supported only for overlay over xfs"],
   [{ HostConfig: { ShmSize: -1 } }, "SHM size can not be less than 0"],
 ];
 for (const [fields, text] of refusals)

@@ -7,6 +7,7 @@ import type { Machine } from "./machine.ts";
 import { invalid } from "./refusal.ts";
 import { verifyModes } from "./verify-modes.ts";
 import { verifyResources } from "./verify-resources.ts";
+import { verifyTmpfs } from "./verify-tmpfs.ts";
 
 export interface Settings {
   readonly config: ContainerConfig;
@@ -60,6 +61,9 @@ export function verifyRestartPolicy(policy: RestartPolicy): void {
 }
 
 function verifyHostSettings(host: HostConfig): void {
+  for (const [path, options] of Object.entries(host.Tmpfs ?? {})) verifyTmpfs(path, options);
+  if (Object.keys(host.StorageOpt ?? {}).length > 0)
+    throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   if (host.ShmSize < 0) throw invalid("SHM size can not be less than 0");
   if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000)
     throw invalid(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);

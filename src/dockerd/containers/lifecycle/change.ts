@@ -1,5 +1,5 @@
 /** Small changes of a container: pause, unpause, rename, update. Each runs in its queue. */
-import { HullError } from "../../../platform/errors.ts";
+import { during, HullError } from "../../../platform/errors.ts";
 import type { Decoded } from "../../http/shape.ts";
 import type { HostConfig } from "../config.ts";
 import type { Container } from "../container.ts";
@@ -40,10 +40,10 @@ export const unpauseContainer = (deps: ContainerDeps, container: Container): Pro
 export const renameContainer = (deps: ContainerDeps, container: Container, text: string): Promise<void> =>
   container.queue.run(async () => {
     if (text === "") throw invalid("Neither old nor new names may be empty");
-    const name = parseName(text);
+    const name = allocating(() => parseName(text));
     const old = container.record.name;
     if (name === old) throw invalid("Renaming a container with the same name as its current name");
-    using _taken = deps.registry.reserve(name, container.id);
+    using _taken = allocating(() => deps.registry.reserve(name, container.id));
     const knownAs = (now: string): Promise<void> => renameOnNetworks(deps, container, now);
     await knownAs(name);
     await container.update({ name }).catch(async (error: unknown) => {
@@ -54,23 +54,29 @@ export const renameContainer = (deps: ContainerDeps, container: Container, text:
     deps.events.container(container.record, "rename", { oldName: `/${old}` });
   });
 
+function allocating<T>(step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    throw during("Error when allocating new name", error);
+  }
+}
+
 type UpdateBody = Decoded<typeof updateShape>;
 
 /** Returns warnings. */
 export const updateContainer = (deps: ContainerDeps, container: Container, body: UpdateBody): Promise<string[]> =>
   container.queue.run(async () => {
     const { record } = container;
+    const cannot = (reason: string) => `Cannot update container ${record.id}: ${reason}`;
     if (record.state.kind === "removing" || record.state.kind === "dead")
-      throw new HullError(
-        "conflict",
-        `Cannot update container ${record.id}: container is marked for removal and cannot be "update"`,
-      );
+      throw new HullError("conflict", cannot('container is marked for removal and cannot be "update"'));
     const wanted = updated(record.hostConfig, body);
     verifyRestartPolicy(wanted.RestartPolicy);
+    const fault = changeFault(record.hostConfig, body);
+    if (fault !== undefined) throw invalid(cannot(fault));
     verifyResources(wanted, readMachine());
     const { kept: hostConfig, warnings } = discardUnsupported(wanted, readMachine());
-    if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
-      throw invalid(`Restart policy cannot be updated because AutoRemove is enabled for the container`);
     await container.update({ hostConfig });
     if (isActive(record.state))
       await deps.tasks.update(record.id, specResources(hostConfig)).catch(async (error: unknown) => {
@@ -96,10 +102,14 @@ function updated(host: HostConfig, body: UpdateBody): HostConfig {
   });
   const policy = body.RestartPolicy.Name === "" ? {} : { RestartPolicy: body.RestartPolicy };
   const changed: HostConfig = { ...host, ...Object.fromEntries(named), ...policy };
-  if (body.NanoCpus > 0) return { ...changed, CpuPeriod: 0, CpuQuota: 0 };
+  return body.NanoCpus > 0 ? { ...changed, CpuPeriod: 0, CpuQuota: 0 } : changed;
+}
+
+/** Why what the container has forbids the change. */
+function changeFault(host: HostConfig, body: UpdateBody): string | undefined {
   if (host.Memory > 0 && body.Memory > host.MemorySwap && host.MemorySwap > 0 && body.MemorySwap === 0)
-    throw invalid(
-      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
-    );
-  return changed;
+    return "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
+  if (host.AutoRemove && !["", "no"].includes(body.RestartPolicy.Name))
+    return "Restart policy cannot be updated because AutoRemove is enabled for the container";
+  return undefined;
 }

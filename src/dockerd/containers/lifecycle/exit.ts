@@ -56,7 +56,8 @@ export async function containerExited(
     // From here on nobody sees it, and its name is free.
     deps.registry.remove(container);
     deps.leaving.add(container.whenGone);
-    container.tellRemoved();
+    // Its anonymous volumes can be seen, so whoever waits hears of it when they are gone too.
+    if (!before.mounts.some(({ anonymous }) => anonymous)) container.tellRemoved();
   }
   if (restarts) {
     container.restartDelayMs = nextDelayMs(container.restartDelayMs, ranMs);

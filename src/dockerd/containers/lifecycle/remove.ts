@@ -34,7 +34,7 @@ export async function removeContainer(
 /** False when it runs again (a start was under way, or another client's came first): it has to be killed again. */
 async function removeNow(deps: ContainerDeps, container: Container, options: RemoveOptions): Promise<boolean> {
   if (isActive(container.state) && options.force)
-    await killContainer(deps, container, { signal: "KILL", abort: options.abort, reference: container.record.name });
+    await killContainer(deps, container, { signal: "KILL", abort: options.abort });
   return container.queue.run(async () => {
     if (container.isGone) return true;
     if (isActive(container.state) && options.force) return false;

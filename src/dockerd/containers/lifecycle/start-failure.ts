@@ -24,7 +24,10 @@ export function startFailure(error: unknown): StartFailure {
   if (isProcess && has(notExecutable)) return { exitCode: 126, message: wrapped(text), status: 400 };
   const user = userReason(text);
   if (user !== undefined) return { exitCode: 126, message: user, status: 400 };
-  return { exitCode: 128, message: text, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
+  const message = text.startsWith("failed to create shim task: ")
+    ? `failed to create task for container: ${text}`
+    : text;
+  return { exitCode: 128, message, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
 }
 
 const userFaults =

@@ -73,8 +73,7 @@ async function endProcess(
   const ended = container.wait("next-exit", abort);
   ended.catch(() => undefined); // Aborted while a signal is on its way: the calls below report it.
   await sendSignal(deps, container, signal);
-  // SIGKILL needs none: containerd thaws with it, and by then the container may have ended.
-  if (container.state.kind === "paused" && signal !== SIGKILL) await deps.tasks.resume(container.id);
+  await thaw(deps, container, signal);
   const obeyed = signal === SIGKILL || (await within(ended, seconds < 0 ? undefined : seconds * 1000));
   if (!obeyed) await sendSignal(deps, container, SIGKILL);
   if (obeyed && signal !== SIGKILL) return;
@@ -114,27 +113,32 @@ async function sendSignal(deps: ContainerDeps, container: Container, signal: num
   }
 }
 
+/** A frozen process takes no signal; SIGKILL thaws by itself. One that has just ended needs none: its end is on the way. */
+async function thaw(deps: ContainerDeps, container: Container, signal: number): Promise<void> {
+  if (signal === SIGKILL || container.state.kind !== "paused") return;
+  try {
+    await deps.tasks.resume(container.id);
+  } catch (error) {
+    if (!(error instanceof HullError && ["failed-precondition", "not-found"].includes(error.code))) throw error;
+  }
+}
+
 export interface KillOptions {
   /** Empty: SIGKILL. */
   readonly signal: string;
-  /** The container as the client named it, for messages. */
-  readonly reference: string;
   readonly abort: AbortSignal;
 }
 
 export async function killContainer(deps: ContainerDeps, container: Container, options: KillOptions): Promise<void> {
   const signal = options.signal === "" ? SIGKILL : parseSignal(options.signal);
   if (!isActive(container.state) && container.state.kind !== "restarting")
-    throw new HullError(
-      "conflict",
-      `cannot kill container: ${options.reference}: container ${container.id} is not running`,
-    );
+    throw new HullError("conflict", `container ${container.id} is not running`);
   const ends = isMeantToEnd(container, signal);
   if (ends) await wishStopped(deps, container);
   if (!isActive(container.state)) return; // It has just ended, or was about to be started by the policy.
   if (signal === SIGKILL) return endProcess(deps, container, { signal, timeoutSeconds: 0, abort: options.abort });
   await sendSignal(deps, container, signal);
-  if (container.state.kind === "paused" && ends) await deps.tasks.resume(container.id);
+  if (ends) await thaw(deps, container, signal);
 }
 
 /** As Docker has it: where a stop signal was configured that one, else any; SIGKILL always. */

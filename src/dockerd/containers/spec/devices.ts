@@ -64,11 +64,10 @@ function mappedDevices({ PathOnHost: host, PathInContainer: inside }: DeviceMapp
   const stats = look(host);
   const own = deviceOf(target, stats);
   if (own) return [own];
-  if (stats.isDirectory())
-    return below(realpathSync(host)).map((device) => ({
-      ...device,
-      path: target + device.path.slice(realpathSync(host).length),
-    }));
+  const root = realpathSync(host);
+  const devices = stats.isDirectory() ? below(root) : [];
+  if (devices.length > 0)
+    return devices.map((device) => ({ ...device, path: target + device.path.slice(root.length) }));
   throw failed(host, "not a device node");
 }
 
