@@ -41,7 +41,10 @@ export interface ForwardingParts {
  */
 export async function ensureForwarding(family: Family, parts: ForwardingParts): Promise<string | undefined> {
   try {
-    if (isOn(family)) return undefined;
+    if (isOn(family)) {
+      if (readChanged()[family] !== undefined) parts.firewall(family)?.keepForwardPolicy("DROP");
+      return undefined;
+    }
     const before = (await parts.firewall(family)?.forwardPolicy("DROP")) ?? "ACCEPT";
     writeChanged({ ...readChanged(), [family]: before });
     await set(parts.kernel, family, "1");

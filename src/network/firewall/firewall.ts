@@ -10,13 +10,15 @@ import { during, HullError } from "../../platform/errors.ts";
 import type { Kernel } from "../kernel.ts";
 import { type CommandResult, command } from "./command.ts";
 import { type Dump, type Ownership, parseDump } from "./dump.ts";
-import { planChange, planStep, planTeardown } from "./iptables.ts";
+import { lostPolicy, planChange, planStep, planTeardown } from "./iptables.ts";
 import { type Family, type Rule, sharedRules } from "./model.ts";
 
 export interface FirewallState {
   readonly rules: readonly Rule[];
   readonly ownership: Ownership;
 }
+
+export type Policy = "ACCEPT" | "DROP";
 
 /** A backend of the firewall, of one address family. */
 export interface Firewall {
@@ -28,8 +30,10 @@ export interface Firewall {
   verify(): Promise<string[]>;
   /** True: another engine's rules stand in the shared chains. */
   tearDown(): Promise<boolean>;
-  /** Sets the policy of FORWARD and returns what it was. */
-  forwardPolicy(policy: "ACCEPT" | "DROP"): Promise<string>;
+  /** Sets the policy of FORWARD and returns what it was. It is set again when the whole chain was lost, not when somebody sets another. */
+  forwardPolicy(policy: Policy): Promise<string>;
+  /** It was set by an earlier process. */
+  keepForwardPolicy(policy: Policy): void;
   /** Changes of the kernel's rule set that are of our making since the last call, for telling them from others'. */
   takeOwnCommits(): number;
   readonly busy: boolean;
@@ -49,6 +53,7 @@ export class IptablesFirewall implements Firewall {
   #applied: readonly Rule[] | undefined;
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
+  #policy: Policy | undefined;
   #ownCommits = 0;
   #active = 0;
 
@@ -95,8 +100,13 @@ export class IptablesFirewall implements Firewall {
     });
   }
 
-  async forwardPolicy(policy: "ACCEPT" | "DROP"): Promise<string> {
+  keepForwardPolicy(policy: Policy): void {
+    this.#policy = policy;
+  }
+
+  async forwardPolicy(policy: Policy): Promise<string> {
     return this.#enqueue(async () => {
+      this.#policy = policy;
       const before = (await this.#dump()).get("filter")?.policies.get("FORWARD") ?? "ACCEPT";
       if (before !== policy) await this.#restore(`*filter\n-P FORWARD ${policy}\nCOMMIT\n`);
       return before;
@@ -142,10 +152,13 @@ export class IptablesFirewall implements Firewall {
 
   async #repair(): Promise<string[]> {
     const { rules, ownership } = this.#wanted;
-    const change = planChange(await this.#dump(), rules, ownership);
-    await this.#restore(change.restore);
+    const dump = await this.#dump();
+    const change = planChange(dump, rules, ownership);
+    const policy = this.#applied ? lostPolicy(dump, change.missing, this.#policy) : "";
+    await this.#restore(change.restore + policy);
     this.#applied = rules;
     const missing = change.missing.map((rule) => `${rule.table} ${rule.chain} ${rule.text}`);
+    if (policy !== "") missing.unshift("filter FORWARD policy");
     return change.stale > 0 ? [...missing, `${change.stale} stale rules`] : missing;
   }
 

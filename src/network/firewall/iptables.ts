@@ -54,6 +54,13 @@ function displacedJumps(there: DumpedTable | undefined, rules: readonly Rule[]):
   });
 }
 
+/** FORWARD was made anew by whoever lost all of it: its policy is what every host has. */
+export function lostPolicy(dump: Dump, missing: readonly Rule[], policy: string | undefined): string {
+  const isNew = missing.filter((rule) => rule.chain === "FORWARD").length > 1;
+  const there = dump.get("filter")?.policies.get("FORWARD") ?? "ACCEPT";
+  return policy !== undefined && isNew && there !== policy ? `*filter\n-P FORWARD ${policy}\nCOMMIT\n` : "";
+}
+
 /** A chain may be declared only when it is missing: declaring an existing one would flush it. */
 function declarations(table: Table, there: DumpedTable | undefined, rules: readonly Rule[]): string[] {
   if (rules.length === 0) return [];
