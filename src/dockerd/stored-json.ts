@@ -15,8 +15,12 @@ export async function writeJsonDurably(path: string, value: unknown): Promise<vo
     await rm(temporary, { force: true });
     throw error;
   }
-  await withFile(await open(dirname(path), "r"), (directory) => directory.sync());
+  await syncDirectory(dirname(path));
 }
+
+/** After this returns its entries are as they are now, also after a power cut. */
+export const syncDirectory = async (path: string): Promise<void> =>
+  withFile(await open(path, "r"), (directory) => directory.sync());
 
 async function withFile(file: FileHandle, body: (file: FileHandle) => Promise<void>): Promise<void> {
   try {

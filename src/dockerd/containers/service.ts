@@ -120,6 +120,7 @@ class Containers implements ContainerService {
         }
       }
     }
+    await volumes.removeOrphans((id) => store.hasRecord(id));
     this.#following = followTasks(
       this.parts.containerd,
       {

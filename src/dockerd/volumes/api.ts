@@ -11,6 +11,8 @@ export interface Volume {
   /** RFC 3339. */
   readonly createdAt: string;
   readonly anonymous: boolean;
+  /** Of an anonymous one: the container it was made for and goes with. */
+  readonly owner?: string;
 }
 
 export interface NewVolume {
@@ -20,6 +22,8 @@ export interface NewVolume {
   readonly driver: string;
   readonly driverOpts: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** The container it is made for. */
+  readonly owner?: string;
 }
 
 /**
@@ -41,6 +45,10 @@ export interface VolumeService {
   unmount(name: string, containerId: string): Promise<void>;
   /** Copies `fromDirectory` with owners and modes into the volume when that is empty; a missing one is nothing to copy. True when it copied. */
   copyUp(name: string, fromDirectory: string): Promise<boolean>;
+  /** It outlives the container it was made for. An absent one is fine. */
+  disown(name: string): Promise<void>;
+  /** At start, when every container refers to its volumes: removes those whose owner is not there, made or removed by a killed engine. */
+  removeOrphans(isThere: (containerId: string) => boolean): Promise<void>;
   /** Throws conflict while referred to. With `force`, an absent one is fine. Publishes destroy. */
   remove(name: string, force: boolean): Promise<void>;
 }

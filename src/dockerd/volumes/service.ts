@@ -1,5 +1,6 @@
 /** The volumes of this engine. Memory is the store's image; writers of one name follow one another. */
 import { randomBytes } from "node:crypto";
+import { again } from "../../keel/again.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { EventBus } from "../events/api.ts";
 import { timeNow } from "../time.ts";
@@ -60,8 +61,9 @@ export class LocalVolumes implements VolumeService {
         options: wanted.driverOpts,
         createdAt: timeNow().replace(/\.\d+Z$/, "Z"),
         anonymous,
+        ...(anonymous && wanted.owner !== undefined && { owner: wanted.owner }),
       };
-      await this.parts.store.write(volume);
+      await this.parts.store.create(volume);
       this.#volumes.set(name, volume);
       this.#publish("create", name);
       return volume;
@@ -130,6 +132,21 @@ export class LocalVolumes implements VolumeService {
     });
   }
 
+  async disown(name: string): Promise<void> {
+    await this.#inTurn(name, async () => {
+      const volume = this.#volumes.get(name);
+      if (volume?.owner === undefined) return;
+      const { owner: _, ...free } = volume;
+      await this.parts.store.update(free);
+      this.#volumes.set(name, free);
+    });
+  }
+
+  async removeOrphans(isThere: (containerId: string) => boolean): Promise<void> {
+    for (const { name, owner } of this.list())
+      if (owner !== undefined && !isThere(owner) && this.users(name).length === 0) await this.remove(name, true);
+  }
+
   usage(volumes: readonly Volume[]): Promise<number[]> {
     return this.parts.disk.usage(volumes.map((volume) => volume.mountpoint));
   }
@@ -139,7 +156,7 @@ export class LocalVolumes implements VolumeService {
   }
 
   #deleteLater(path: string): void {
-    this.parts.disk.remove(path).catch((error) => this.parts.onFailure(`delete ${path}`, error));
+    again(() => this.parts.disk.remove(path)).catch((error) => this.parts.onFailure(`delete ${path}`, error));
   }
 
   #inTurn<T>(name: string, body: () => Promise<T>): Promise<T> {

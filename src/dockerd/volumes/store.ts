@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
-import { writeJsonDurably } from "../stored-json.ts";
+import { syncDirectory, writeJsonDurably } from "../stored-json.ts";
 import type { Volume } from "./api.ts";
 
 const SCHEMA = 1;
@@ -17,8 +17,10 @@ interface StoredVolume {
   readonly createdAt: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly anonymous: boolean;
+  readonly owner?: string;
 }
 
+const making = ".making-";
 const removing = ".removing-";
 
 export class VolumeStore {
@@ -32,23 +34,36 @@ export class VolumeStore {
       .map((name) => this.#read(name));
   }
 
-  /** Directories of an interrupted removal. */
+  /** Directories of interrupted creations and removals. */
   leftovers(): string[] {
     return readdirSync(this.root)
-      .filter((name) => name.startsWith(removing))
+      .filter((name) => name.startsWith(making) || name.startsWith(removing))
       .map((name) => join(this.root, name));
   }
 
-  async write(volume: Volume): Promise<void> {
+  /** A new one, whole or not at all. */
+  async create(volume: Volume): Promise<void> {
     const directory = join(this.root, volume.name);
-    const fresh = !existsSync(directory);
+    // Somebody's own directory: taken as it is.
+    if (existsSync(directory)) return this.#fill(directory, volume);
+    const temporary = join(this.root, `${making}${volume.name}`);
     try {
-      await mkdir(join(directory, "_data"), { recursive: true, mode: 0o755 });
-      await writeJsonDurably(join(directory, "opts.json"), toStored(volume));
+      await this.#fill(temporary, volume);
+      await rename(temporary, directory);
+      await syncDirectory(this.root);
     } catch (error) {
-      if (fresh) await rm(directory, { recursive: true, force: true });
+      await rm(temporary, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  async update(volume: Volume): Promise<void> {
+    await writeJsonDurably(join(this.root, volume.name, "opts.json"), toStored(volume));
+  }
+
+  async #fill(directory: string, volume: Volume): Promise<void> {
+    await mkdir(join(directory, "_data"), { recursive: true, mode: 0o755 });
+    await writeJsonDurably(join(directory, "opts.json"), toStored(volume));
   }
 
   /** Takes the volume out of the namespace at once; returns what is left to delete. */
@@ -82,6 +97,7 @@ export class VolumeStore {
       options: optionsOf(stored),
       createdAt: stored.createdAt,
       anonymous: stored.anonymous,
+      ...(stored.owner !== undefined && { owner: stored.owner }),
     };
   }
 }
@@ -113,6 +129,7 @@ function toStored(volume: Volume): StoredVolume {
     createdAt: volume.createdAt,
     labels: volume.labels,
     anonymous: volume.anonymous,
+    ...(volume.owner !== undefined && { owner: volume.owner }),
   };
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -99,6 +99,38 @@ test("an interrupted removal is finished by the next engine", async () => {
   await new VolumeStore(root).detach("data");
   assert.deepEqual(open().list(), []);
   assert.deepEqual(readdirSync(root), []);
+});
+
+test("an interrupted creation is no volume, and goes with the next engine", async () => {
+  mkdirSync(join(root, ".making-data", "_data"), { recursive: true });
+  const volumes = open();
+  assert.deepEqual(volumes.list(), []);
+  assert.deepEqual(readdirSync(root), []);
+  const made = await volumes.create(wanted("data", { driverOpts: { type: "tmpfs", device: "tmpfs" } }));
+  assert.deepEqual(open().list(), [made]);
+  assert.deepEqual(readdirSync(root), ["data"]);
+});
+
+test("an anonymous volume goes with the container it was made for, unless that let it go or another refers to it", async () => {
+  const before = open();
+  const names: string[] = [];
+  for (const owner of ["there", "gone", "let go", "used"])
+    names.push((await before.create(wanted("", { owner }))).name);
+  const named = await before.create(wanted("named", { owner: "gone" }));
+  const [there, gone, free, used] = names as [string, string, string, string];
+  await before.disown(free);
+  await before.disown("absent");
+  const next = open();
+  next.acquire(used, "another");
+  await next.removeOrphans((id) => id === "there");
+  assert.deepEqual(
+    next
+      .list()
+      .map(({ name }) => name)
+      .sort(),
+    [there, free, used, named.name].sort(),
+  );
+  assert.equal(next.find(gone), undefined);
 });
 
 test("an unknown schema is refused and left alone", async () => {

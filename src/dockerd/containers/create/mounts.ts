@@ -99,13 +99,14 @@ function refer({ volumes, id, undo }: MountMaking, name: string): void {
   undo.defer(() => volumes.release(name, id));
 }
 
-async function makeVolume({ volumes, undo }: MountMaking, wanted: WantedVolume): Promise<Volume> {
+async function makeVolume({ volumes, id, undo }: MountMaking, wanted: WantedVolume): Promise<Volume> {
   const known = wanted.name === "" ? undefined : volumes.find(wanted.name);
   const volume = await volumes.create({
     name: wanted.name,
     driver: wanted.driver,
     driverOpts: wanted.driverOptions,
     labels: wanted.labels,
+    owner: id,
   });
   if (!known) undo.defer(() => volumes.remove(volume.name, true));
   return volume;

@@ -61,6 +61,8 @@ function refuse({ state, id, name }: ContainerRecord, force: boolean): void {
 export async function removeStopped(deps: ContainerDeps, container: Container, volumes: boolean): Promise<void> {
   if (container.isGone) return; // Removed meanwhile.
   if (isActive(container.state)) throw new HullError("conflict", `container ${container.id} was started again`);
+  // Before it is removed: whoever finishes the removal removes what it still owns.
+  if (!volumes) await disownVolumes(deps, container.record);
   await container.move({ kind: "removing" });
   const { record } = container;
   try {
@@ -76,7 +78,7 @@ export async function removeStopped(deps: ContainerDeps, container: Container, v
   }
   deps.registry.remove(container);
   container.streams.failStart();
-  await releaseVolumes(deps, record, volumes);
+  await releaseVolumes(deps, record);
   container.tellGone(true);
   deps.events.container(record, "destroy");
   container.tellRemoved();
@@ -97,20 +99,26 @@ async function removeFromContainerd(deps: ContainerDeps, record: ContainerRecord
   }
 }
 
-async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord, remove: boolean): Promise<void> {
-  for (const mount of record.mounts) {
-    if (mount.Type !== "volume") continue;
-    deps.volumes.release(mount.Name!, record.id);
-    if (remove && mount.anonymous)
-      await attempt(deps, record, `remove volume ${mount.Name}`, () => removeUnused(deps, mount.Name!));
+async function disownVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
+  for (const { Name, anonymous } of record.mounts)
+    if (anonymous) await attempt(deps, record, `keep volume ${Name}`, () => deps.volumes.disown(Name!));
+}
+
+async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
+  for (const { Type, Name } of record.mounts) {
+    if (Type !== "volume") continue;
+    deps.volumes.release(Name!, record.id);
+    if (deps.volumes.find(Name!)?.owner === record.id)
+      await attempt(deps, record, `remove volume ${Name}`, () => removeUnused(deps, Name!));
   }
 }
 
-/** Another container may refer to it too. */
+/** Another container may refer to it too: then it stays. */
 async function removeUnused(deps: ContainerDeps, name: string): Promise<void> {
   try {
     await deps.volumes.remove(name, true);
   } catch (error) {
-    if (!(error instanceof HullError && error.code === "conflict")) throw error;
+    if (codeOf(error) !== "conflict") throw error;
+    await deps.volumes.disown(name);
   }
 }

@@ -119,7 +119,7 @@ export class Supervisor implements ExitActions {
         if (!container.restartTimer) this.scheduleRestart(container, container.restartDelayMs || 100);
         return;
       case "finishRemoval":
-        return removeStopped(this.deps, container, container.record.hostConfig.AutoRemove);
+        return removeStopped(this.deps, container, true);
     }
   }
 
