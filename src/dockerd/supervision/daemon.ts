@@ -31,7 +31,9 @@ export interface DaemonDescription {
 }
 
 const CONNECT_STEP_MS = 5;
-const START_DEADLINE_MS = 10_000;
+/** One that lives is on its way, however slow the machine: to kill it would only begin that anew. After this it hangs. */
+const START_DEADLINE_MS = 60_000;
+const END_DEADLINE_MS = 10_000;
 /** A daemon that lived this long gets no pause before its restart. */
 const STABLE_MS = 5_000;
 const MAX_PAUSE_MS = 2_000;
@@ -124,7 +126,7 @@ export class SupervisedDaemon {
     if (await matchesCommand(pid, this.description.name, this.description.args)) return socket;
     this.description.log.info(`${this.description.name} runs with other settings: restarting it`, { pid });
     socket.destroy();
-    await terminateProcess(pid, START_DEADLINE_MS);
+    await terminateProcess(pid, END_DEADLINE_MS);
     return undefined;
   }
 
