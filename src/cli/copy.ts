@@ -3,7 +3,7 @@
  * is the engine's archive API. Rules for the names are docker's (cp.md: directory or file, trailing slash, `/.`).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { HullError } from "../platform/errors.ts";
@@ -39,30 +39,41 @@ const GO_DIRECTORY = 2 ** 31;
 const GO_SYMLINK = 2 ** 27;
 const hasBit = (mode: number, bit: number): boolean => Math.floor(mode / bit) % 2 === 1;
 
-export async function copyFrom(session: Session, copy: CopyFrom): Promise<void> {
+/** Returns how many bytes of archive came. */
+export async function copyFrom(session: Session, copy: CopyFrom): Promise<number> {
+  if (copy.target !== "-") refuseOutput(copy.target);
   let { path } = copy;
   if (copy.followLink) {
     const stat = await statPath(session, copy.container, path);
     if (stat && hasBit(stat.mode, GO_SYMLINK)) path = resolve(dirname(path), stat.linkTarget);
   }
+  // The root has no name of its own: what is copied is its contents.
+  if (resolve("/", path) === "/") path = "/.";
   const response = await session.call({ path: `/containers/${copy.container}/archive`, query: { path } });
   if (copy.target === "-") {
     for await (const chunk of response.body) await write("stdout", chunk);
-    return;
+    return 0;
   }
   const stat = decodeStat(response.header("x-docker-container-path-stat"));
   const isDirectory = stat !== undefined && hasBit(stat.mode, GO_DIRECTORY);
-  const place = localPlace(copy.target, { sourceName: basename(path), isDirectory, contents: /(^|\/)\.$/.test(path) });
-  const archived = stat?.name ?? basename(path);
-  const rename = ["--transform", `flags=r;s|^${escapeForSed(archived)}\\(/\\|$\\)|${escapeForSed(place.name)}\\1|`];
-  await unpack(response, [
-    "-C",
-    place.directory,
-    "-xf",
-    "-",
-    "--no-same-owner",
-    ...(place.name === archived ? [] : rename),
-  ]);
+  const contents = path.endsWith("/.");
+  const place = localPlace(copy.target, { sourceName: basename(copy.path), isDirectory, contents });
+  const archived = contents ? "." : basename(path);
+  const renamed = place.name === archived ? [] : rename(archived, place.name);
+  return await unpack(response, ["-C", place.directory, "-xf", "-", "--no-same-owner", ...renamed]);
+}
+
+/** Members below `from`, and the hard links that point to them, go below `to`; targets of symbolic links stay as they are. */
+const rename = (from: string, to: string): string[] => [
+  "--transform",
+  `flags=rSh;s|^${escapeForSed(from)}\\(/\\|$\\)|${escapeForSed(to)}\\1|`,
+];
+
+/** What docker says before it asks the engine. */
+function refuseOutput(target: string): void {
+  const parent = dirname(resolve(target));
+  if (!existsSync(parent))
+    throw new HullError("not-found", `invalid output path: directory ${JSON.stringify(parent)} does not exist`);
 }
 
 interface LocalPlace {
@@ -84,21 +95,33 @@ function localPlace(target: string, source: Copied): LocalPlace {
     throw new HullError("invalid-argument", "cannot copy directory");
   if (!exists && target.endsWith("/") && !source.isDirectory)
     throw new HullError("invalid-argument", "no such directory");
-  const parent = dirname(resolve(target));
-  if (!exists && !existsSync(parent))
-    throw new HullError("not-found", `invalid output path: directory ${JSON.stringify(parent)} does not exist`);
   if (targetIsDirectory && !source.contents) return { directory: resolve(target), name: source.sourceName };
   if (targetIsDirectory) return { directory: resolve(target), name: "." };
-  return { directory: parent, name: basename(resolve(target)) };
+  return { directory: dirname(resolve(target)), name: basename(resolve(target)) };
 }
 
 const escapeForSed = (text: string): string => text.replace(/[.[\]*^$|\\&]/g, (letter) => `\\${letter}`);
 
-async function unpack(response: HttpResponse, args: readonly string[]): Promise<void> {
+async function unpack(response: HttpResponse, args: readonly string[]): Promise<number> {
   const tar = spawn("tar", args, { stdio: ["pipe", "ignore", "pipe"] });
   const ended = endOf(tar);
-  await pipeline(response.body, tar.stdin).catch(() => undefined);
-  await ended;
+  const counter = new ByteCounter();
+  // A tar that fails closes its end: what it said is the error then.
+  const sent = pipeline(response.body, counter.count, tar.stdin);
+  await Promise.all([ended, sent.catch(() => ended)]);
+  return counter.bytes;
+}
+
+/** A stage of a pipeline that counts what goes through it. */
+class ByteCounter {
+  bytes = 0;
+
+  readonly count = async function* (this: ByteCounter, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      this.bytes += chunk.length;
+      yield chunk;
+    }
+  }.bind(this);
 }
 
 /** Settles when tar ends; a failure carries what it said. */
@@ -115,7 +138,8 @@ function endOf(tar: ChildProcess): Promise<void> {
   });
 }
 
-export async function copyTo(session: Session, copy: CopyTo): Promise<void> {
+/** Returns how many bytes of archive went. */
+export async function copyTo(session: Session, copy: CopyTo): Promise<number> {
   const put = (path: string, body: AsyncIterable<Uint8Array>) =>
     session.call({
       method: "PUT",
@@ -124,47 +148,52 @@ export async function copyTo(session: Session, copy: CopyTo): Promise<void> {
       headers: { "Content-Type": "application/x-tar" },
       body,
     });
-  if (copy.source === "-") {
-    await put(copy.path, process.stdin);
-    return;
-  }
-  const local = copy.followLink ? realpathSync(copy.source) : resolve(copy.source);
-  const stat = lstatOrRefuse(local, copy.source);
   const remote = await followedStat(session, copy.container, copy.path);
+  if (copy.source === "-") {
+    if (remote && !hasBit(remote.mode, GO_DIRECTORY))
+      throw new HullError("invalid-argument", `destination "${copy.container}:${copy.path}" must be a directory`);
+    await put(copy.path, process.stdin);
+    return 0;
+  }
+  const local = copy.followLink ? followed(resolve(copy.source)) : resolve(copy.source);
+  const stat = lstatOrRefuse(local);
   const place = remotePlace(
     copy,
-    { sourceName: basename(local), isDirectory: stat.isDirectory(), contents: /(^|\/)\.$/.test(copy.source) },
+    {
+      sourceName: basename(resolve(copy.source)),
+      isDirectory: stat.isDirectory(),
+      contents: /(^|\/)\.$/.test(copy.source),
+    },
     remote,
   );
-  const tar = packer(local, place.name, copy.keepOwners);
-  const ended = endOf(tar);
-  await Promise.all([put(place.directory, tar.stdout!), ended]);
+  const tar = packer(local, place.name);
+  const counter = new ByteCounter();
+  const sent = put(place.directory, counter.count(tar.stdout!));
+  // When the engine refuses, tar fails of it: the refusal is the error.
+  await Promise.all([sent, endOf(tar).catch((error: unknown) => sent.then(() => Promise.reject(error)))]);
+  return counter.bytes;
 }
 
-function lstatOrRefuse(local: string, shown: string) {
-  if (!existsSync(local) && !isDanglingLink(local))
-    throw new HullError("not-found", `lstat ${shown}: no such file or directory`);
-  return lstatSync(local);
+/** Where a link leads in one step when that is nothing, else in the end. */
+function followed(path: string): string {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return path;
+  return existsSync(path) ? realpathSync(path) : resolve(dirname(path), readlinkSync(path));
 }
 
-function isDanglingLink(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+function lstatOrRefuse(local: string) {
+  const stat = lstatSync(local, { throwIfNoEntry: false });
+  if (!stat) throw new HullError("not-found", `lstat ${local}: no such file or directory`);
+  return stat;
 }
 
-function packer(local: string, name: string, keepOwners: boolean): ChildProcess {
-  const owner = keepOwners ? [] : ["--owner=0", "--group=0", "--numeric-owner"];
+/** Owners travel as numbers: whether they count is the engine's decision. */
+function packer(local: string, name: string): ChildProcess {
   const isDirectory = lstatSync(local).isDirectory();
   const from =
     isDirectory && name === "."
       ? ["-C", local, "."]
-      : [
-          "-C",
-          dirname(local),
-          "--transform",
-          `flags=r;s|^${escapeForSed(basename(local))}|${escapeForSed(name)}|`,
-          basename(local),
-        ];
-  return spawn("tar", ["-cf", "-", ...owner, ...from], { stdio: ["ignore", "pipe", "pipe"] });
+      : ["-C", dirname(local), ...rename(basename(local), name), basename(local)];
+  return spawn("tar", ["-b1", "-cf", "-", "--numeric-owner", ...from], { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** The engine's archive API unpacks into a directory that exists: the copy's own name travels in the archive. */
@@ -184,13 +213,13 @@ async function followedStat(session: Session, container: string, path: string): 
   return statPath(session, container, resolve(dirname(join("/", path)), stat.linkTarget));
 }
 
-/** undefined when there is no such path (or no such container: the copy itself says so). */
+/** undefined when the engine does not tell, as for docker: the copy itself says why. */
 async function statPath(session: Session, container: string, path: string): Promise<PathStat | undefined> {
   try {
     const response = await session.call({ method: "HEAD", path: `/containers/${container}/archive`, query: { path } });
     return decodeStat(response.header("x-docker-container-path-stat"));
   } catch (error) {
-    if (error instanceof HullError && error.code === "not-found") return undefined;
+    if (error instanceof HullError && error.facts.status !== undefined) return undefined;
     throw error;
   }
 }
