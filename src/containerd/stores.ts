@@ -50,6 +50,7 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
       synchronous,
       schemaVersion: schemaVersions[name],
       reserve,
+      exclusive: true,
     });
   const metadata = open("metadata", "FULL");
   const state = open("state", "NORMAL");

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { HullError } from "../platform/errors.ts";
+import { keelPath } from "../platform/paths.ts";
 import type { MeasuredStep } from "../trace/tracer.ts";
 import { operation } from "./plan.ts";
 import { commandOutput } from "./result.ts";
@@ -112,6 +113,33 @@ test("a lock is refused to another keel until its holder has gone", async () => 
   await assert.rejects(serve.lock(path), refused("conflict", /locked by another/));
   await first[Symbol.asyncDispose]();
   await serve.lock(path);
+});
+
+test("a lock that another took while a killed coprocess was replaced is taken again when that one has gone", async () => {
+  const path = at("contended");
+  const slow = at("slow-keel");
+  writeFileSync(slow, `#!/bin/sh\nsleep 0.3\nexec ${keelPath()} "$@"\n`, { mode: 0o755 });
+  const lost: string[] = [];
+  await using mine = await KeelServe.open({ path: slow, onLockLost: (which) => lost.push(which) });
+  await mine.lock(path);
+  const other = await KeelServe.open();
+  process.kill(mine.pid, "SIGKILL");
+  await until("the other has it", async () =>
+    other.lock(path).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await until("the loss was told", () => lost.length > 0);
+  assert.deepEqual(lost, [path]);
+  await other[Symbol.asyncDispose]();
+  await until("it is taken again", async () => {
+    await using third = await KeelServe.open();
+    return third.lock(path).then(
+      () => false,
+      () => true,
+    );
+  });
 });
 
 test("a killed coprocess is replaced in less than 100 ms, with its locks; what was in flight fails", async () => {

@@ -6,6 +6,7 @@
  * again. Disposal ends it; containers, their shims and pauses live on.
  */
 import { Buffer } from "node:buffer";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HullError } from "../platform/errors.ts";
 import { keelPath } from "../platform/paths.ts";
 import type { SpanContext } from "../trace/context.ts";
@@ -30,6 +31,7 @@ const record = { path: 0x115, datagram: 0x116, watch: 0x117 } as const;
 const NO_INDEX = 0xffffffffn;
 const SHORT_LIFE_MS = 1000;
 const LONGEST_DELAY_MS = 2000;
+const LOCK_RETRY_MS = 100;
 const ABANDON_DEADLINE_MS = 10_000;
 const nothing = new Uint8Array(0);
 
@@ -219,6 +221,20 @@ export class KeelServe implements AsyncDisposable {
     }
   }
 
+  /** Another process may have it for a moment: one that finds out at its start that it is not alone. */
+  async #takeLockAgain(path: string): Promise<void> {
+    const process = this.#process;
+    for (let isTold = false; !this.#closing && process === this.#process; isTold = true) {
+      try {
+        return await this.#takeLock(path);
+      } catch (error) {
+        if (process !== this.#process) return; // The one after this takes it.
+        if (!isTold) this.#options.onLockLost?.(path, error);
+      }
+      await sleep(LOCK_RETRY_MS);
+    }
+  }
+
   #result(
     attempt: string,
     frame: Frame,
@@ -266,9 +282,7 @@ export class KeelServe implements AsyncDisposable {
   #startAgain(why: string): void {
     if (this.#closing) return;
     this.#process = this.#start();
-    for (const path of this.#locks) {
-      this.#takeLock(path).catch((error) => this.#options.onLockLost?.(path, error));
-    }
+    for (const path of this.#locks) void this.#takeLockAgain(path);
     this.#options.onRestarted?.(why);
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Opens the daemon's SQLite files (WAL). Each carries a schema version; another one is refused and never rewritten.
+ * Opens the daemon's SQLite files (WAL). Each carries a schema version; another one is refused and never rewritten. A daemon has its
+ * files for itself from its first read to its end: all of it is in its memory, so two of them would contradict each other.
  * Lifecycle: open -> use -> dispose.
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { HullError } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 import type { Reserve } from "../../platform/reserve.ts";
 
 export interface Database {
@@ -22,12 +23,15 @@ export interface DatabaseOptions {
   readonly schemaVersion: number;
   /** On the same file system. */
   readonly reserve: Reserve;
+  /** No other process may open it meanwhile: the kernel holds the lock for this one until it ends, however it ends. */
+  readonly exclusive?: boolean;
 }
 
+const BUSY_MS = 2000;
 /** Reads are from our own memory: SQLite needs few pages of its own. */
 const CACHE_KB = 256;
 
-/** Throws `failed-precondition` for a file of another schema version. */
+/** Throws `failed-precondition` for a file of another schema version, `conflict` for one that another process has for itself. */
 export function openDatabase(options: DatabaseOptions): Database {
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o710 });
   const { reserve } = options;
@@ -45,17 +49,23 @@ export function openDatabase(options: DatabaseOptions): Database {
 function open(options: DatabaseOptions): DatabaseSync {
   const db = new DatabaseSync(options.path);
   try {
+    db.exec(`PRAGMA busy_timeout=${BUSY_MS}; PRAGMA locking_mode=${options.exclusive ? "EXCLUSIVE" : "NORMAL"};`);
     const found = Number(db.prepare("PRAGMA user_version").get()?.user_version ?? 0);
     if (found !== 0 && found !== options.schemaVersion) throw unknownSchema(options, found);
-    db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${options.synchronous}; PRAGMA busy_timeout=2000;`);
+    db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${options.synchronous};`);
     db.exec(`PRAGMA cache_size=-${CACHE_KB}`);
     if (found === 0) db.exec(`PRAGMA user_version=${options.schemaVersion}`);
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    throw /database is locked/.test(messageOf(error)) ? inUse(options, error) : error;
   }
 }
+
+const inUse = ({ path }: DatabaseOptions, cause: unknown): HullError =>
+  new HullError("conflict", `${path} is in use by another process: stop that one, or give this one roots of its own`, {
+    cause,
+  });
 
 const unknownSchema = (options: DatabaseOptions, found: number): HullError =>
   new HullError(

@@ -70,6 +70,16 @@ test("what a container's record needs only at a start is read then, and is no lo
   });
 });
 
+test("a file that one has for itself is refused to another until that ends, also when it only reads", () => {
+  within((path) => {
+    const first = openDatabase({ ...options(path, 1), exclusive: true });
+    for (const exclusive of [true, false])
+      assert.throws(() => openDatabase({ ...options(path, 1), exclusive }), code("conflict"));
+    first.close();
+    openDatabase({ ...options(path, 1), exclusive: true }).close();
+  });
+});
+
 test("an unknown schema version is refused and the file stays as it was", () => {
   within((path) => {
     openDatabase(options(path, 7)).close();
