@@ -157,7 +157,7 @@ function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgr
   router.service(Events, eventsService(events));
   router.service(Tasks, tasksService(host));
   router.service(TaskExtras, taskExtrasService(host));
-  router.service(Rootfs, rootfsService({ stores, kernel, holds }));
+  router.service(Rootfs, rootfsService({ stores, kernel, holds, events }));
   router.service(ImageStore, imageStoreService({ tools, dataRoot }));
   router.service(Daemon, daemonService({ stores, tasks, collector, spans, dataRoot, cgroupMode, keelPid }));
 }

@@ -51,22 +51,17 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   const streams = { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr };
   const attaches = streams.stdin || streams.stdout || streams.stderr;
   using cleanup = new DisposableStack();
+  // The wait must be registered before the start: a short process would end in between.
+  const condition = body.HostConfig.AutoRemove ? "removed" : "next-exit";
+  const [waiting, stream] = await Promise.all([
+    detached ? undefined : session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } }),
+    attaches ? session.hijack(attachCall(id, streams, flags.text("detach-keys"))) : undefined,
+  ]);
   let attached: Attached | undefined;
-  if (attaches) {
-    const keys = flags.text("detach-keys");
-    const stream = await session.hijack({
-      method: "POST",
-      path: `/containers/${id}/attach`,
-      query: { stream: true, ...streams, ...(keys === undefined ? {} : { detachKeys: keys }) },
-    });
+  if (stream) {
     attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin }));
     if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
   }
-  // The wait must be registered before the start: a short process would end in between.
-  const condition = body.HostConfig.AutoRemove ? "removed" : "next-exit";
-  const waiting = detached
-    ? undefined
-    : await session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } });
   await startOrRemove(session, id, body.HostConfig.AutoRemove);
   if (!waiting) {
     await printLine(id);
@@ -80,6 +75,12 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   if (exit.Error?.Message) throw new HullError("internal", exit.Error.Message);
   return exit.StatusCode;
 }
+
+const attachCall = (id: string, streams: Readonly<Record<string, boolean>>, keys: string | undefined) => ({
+  method: "POST" as const,
+  path: `/containers/${id}/attach`,
+  query: { stream: true, ...streams, ...(keys === undefined ? {} : { detachKeys: keys }) },
+});
 
 async function startOrRemove(session: Session, id: string, autoRemove: boolean): Promise<void> {
   try {

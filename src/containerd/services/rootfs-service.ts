@@ -2,25 +2,34 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { operation } from "../../keel/plan.ts";
 import { HullError } from "../../platform/errors.ts";
+import type { EventBroker } from "../event-broker.ts";
 import type { Rootfs } from "../gen/hull/containerd/v1/rootfs_pb.ts";
 import type { Kernel } from "../kernel.ts";
 import type { MountHolds } from "../snapshots/mount-holds.ts";
 import type { Snapshotter } from "../snapshots/snapshotter.ts";
 import type { Stores } from "../stores.ts";
 import { callOf, namespaceOf } from "./call.ts";
+import { createSnapshot } from "./snapshots-service.ts";
 
 export interface RootfsServiceOptions {
   readonly stores: Stores;
   readonly kernel: Kernel;
   readonly holds: MountHolds;
+  readonly events: EventBroker;
 }
 
-export function rootfsService({ stores, kernel, holds }: RootfsServiceOptions): ServiceImpl<typeof Rootfs> {
+export function rootfsService({ stores, kernel, holds, events }: RootfsServiceOptions): ServiceImpl<typeof Rootfs> {
   const { snapshotters } = stores;
   return {
     paths: async ({ snapshotter, key }, context) => {
       const { driver, data, root } = snapshotters.get(snapshotter).paths(namespaceOf(context), key);
       return { driver, data: { ...data }, root, mounted: await holds.isMounted(root) };
+    },
+    make: async (request, context) => {
+      const { snapshotter, key } = request;
+      await createSnapshot({ stores, events }, "prepare", { request, context });
+      const { driver, data, root } = snapshotters.get(snapshotter).paths(namespaceOf(context), key);
+      return { driver, data: { ...data }, root, mounted: false };
     },
     mount: async ({ snapshotter, key, holder }, context) => {
       if (holder === "") throw new HullError("invalid-argument", "holder must be set");

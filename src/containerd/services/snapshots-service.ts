@@ -31,7 +31,8 @@ function hold(
     stores.leases.add(namespaceOf(context), lease, { type: `snapshots/${snapshotter}`, id: name });
 }
 
-async function create(
+/** A new snapshot, of which everybody is told. */
+export async function createSnapshot(
   parts: Parts,
   kind: "prepare" | "view",
   { request, context }: { readonly request: Creation; readonly context: HandlerContext },
@@ -51,8 +52,8 @@ async function create(
 const changing = (
   parts: Parts,
 ): Pick<ServiceImpl<typeof Snapshots>, "prepare" | "view" | "commit" | "remove" | "cleanup"> => ({
-  prepare: (request, context) => create(parts, "prepare", { request, context }),
-  view: (request, context) => create(parts, "view", { request, context }),
+  prepare: (request, context) => createSnapshot(parts, "prepare", { request, context }),
+  view: (request, context) => createSnapshot(parts, "view", { request, context }),
   commit: async ({ snapshotter, name, key, labels, parent }, context) => {
     const namespace = namespaceOf(context);
     hold(parts, context, { snapshotter, name });

@@ -196,6 +196,13 @@ export function createTask(engine: Engine, id: string, logPath = ""): Promise<un
   return engine.client.tasks.create({ containerId: id, stdout: "pipe:", stderr: "pipe:", options });
 }
 
+/** As hulld creates a task while its network is made: goes on once ProvideNetwork was called. */
+export function createTaskAhead(engine: Engine, id: string, timeoutMs = 10_000): Promise<unknown> {
+  const value = toBinary(TaskOptionsSchema, create(TaskOptionsSchema, { networkPending: true }));
+  const options = { typeUrl: TaskOptionsSchema.typeName, value };
+  return engine.client.tasks.create({ containerId: id, stdout: "pipe:", options }, { timeoutMs });
+}
+
 /** Runs to its end: create, start, wait. Answers the exit code. */
 export async function runTask(engine: Engine, id: string, logPath = ""): Promise<number> {
   await createTask(engine, id, logPath);

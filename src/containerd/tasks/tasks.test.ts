@@ -3,7 +3,15 @@ import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { codeOf } from "../../platform/errors.ts";
-import { createTask, type Engine, makeContainer, openEngine, runTask, until } from "./engine-fixture.ts";
+import {
+  createTask,
+  createTaskAhead,
+  type Engine,
+  makeContainer,
+  openEngine,
+  runTask,
+  until,
+} from "./engine-fixture.ts";
 
 let engine: Engine;
 before(async () => {
@@ -139,6 +147,36 @@ test("pause and resume; pids and figures", async () => {
   await engine.client.tasks.kill({ containerId: id, signal: 9 });
   await engine.client.tasks.wait({ containerId: id });
   await remove(id);
+});
+
+test("a task whose network is pending is made as far as it can be, and runs once the network is there", async () => {
+  const id = await makeContainer(engine, { args: ["true"] });
+  const creating = createTaskAhead(engine, id);
+  await until("its bundle and cgroup are there", () => existsSync(engine.paths(id).bundle) && existsSync(cgroup(id)));
+  assert.equal(existsSync(engine.paths(id).pauseSocket), false);
+  await engine.client.taskExtras.provideNetwork({ containerId: id });
+  await creating;
+  await engine.client.tasks.start({ containerId: id });
+  assert.equal((await engine.client.tasks.wait({ containerId: id })).exitStatus, 0);
+  await remove(id);
+});
+
+test("a network that can't be made fails the creation with its reason and leaves nothing", async () => {
+  const id = await makeContainer(engine, { args: ["true"] });
+  const creating = createTaskAhead(engine, id);
+  const failed = assert.rejects(creating, /port 80 is taken/);
+  await until("its bundle is there", () => existsSync(engine.paths(id).bundle));
+  await engine.client.taskExtras.provideNetwork({ containerId: id, failure: "port 80 is taken" });
+  await failed;
+  await gone(id);
+  const again = engine.client.taskExtras.provideNetwork({ containerId: id });
+  await assert.rejects(again, (error) => codeOf(error) === "not-found");
+});
+
+test("a network that nobody tells of fails the creation at its deadline and leaves nothing", async () => {
+  const id = await makeContainer(engine, { args: ["true"] });
+  await assert.rejects(createTaskAhead(engine, id, 100), (error) => codeOf(error) === "deadline-exceeded");
+  await gone(id);
 });
 
 test("a kept sandbox gives the next task the same network namespace", async () => {

@@ -80,6 +80,15 @@ export class Container {
     await this.settle({ ...changes, state: next(this.#record.state, event) });
   }
 
+  /** Saves the state that `work` leads to while it does; shown when it has. When it fails nothing is shown, and the caller moves on. */
+  async moveWith<T>(event: StateEvent, changes: Partial<ContainerRecord>, work: () => Promise<T>): Promise<T> {
+    const changed = { ...this.#record, ...changes, state: next(this.#record.state, event) };
+    const [done] = await Promise.allSettled([work(), this.store.settle(changed)]);
+    if (done.status === "rejected") throw done.reason;
+    this.#record = changed;
+    return done.value;
+  }
+
   /** Of what has happened, outside of the state. */
   async settle(changes: Partial<ContainerRecord>): Promise<void> {
     const changed = { ...this.#record, ...changes };

@@ -28,6 +28,8 @@ export type Decision =
       readonly exitCode: number;
       readonly exitedAt: string | undefined;
       readonly oomKilled: boolean;
+      /** Its process is there and was never let go: the engine died between the two. */
+      readonly discardsTask: boolean;
     }
   /** A start that was cut short, or an end already recorded: remove the task. */
   | { readonly kind: "discardTask" }
@@ -58,8 +60,10 @@ export function reconcile(stored: ContainerState, observed: ObservedTask): Decis
         exitCode: observed.exitCode,
         exitedAt: observed.exitedAt,
         oomKilled: observed.oomKilled,
+        discardsTask: false,
       };
-    return { kind: "exited", exitCode: UNKNOWN_EXIT, exitedAt: undefined, oomKilled: false };
+    const discardsTask = observed.kind === "created";
+    return { kind: "exited", exitCode: UNKNOWN_EXIT, exitedAt: undefined, oomKilled: false, discardsTask };
   }
   if (stored.kind === "restarting") return { kind: "restart" };
   return observed.kind === "none" ? { kind: "leave" } : { kind: "discardTask" };

@@ -40,15 +40,16 @@ class FakeContainerd {
         list: async () => ({ containers: [...containers.keys()].map((id) => ({ id })) }),
       },
       snapshots: {
-        prepare: ({ key, labels }: { key: string; labels: object }) =>
-          this.#call("snapshots.prepare", () => snapshots.set(key, Object.keys(labels).join())),
         remove: ({ key }: { key: string }) => this.#call("snapshots.remove", () => this.#drop(snapshots, key)),
         list: async function* () {
           yield { info: [...snapshots.keys()].map((name) => ({ name, kind: Kind.ACTIVE })) };
           yield { info: [{ name: "sha256:layer", kind: Kind.COMMITTED }] };
         },
       },
-      rootfs: { paths: () => this.#call("rootfs.paths", () => undefined) },
+      rootfs: {
+        make: ({ key, labels }: { key: string; labels: object }) =>
+          this.#call("rootfs.make", () => snapshots.set(key, Object.keys(labels).join())),
+      },
       tasks: {
         create: ({ containerId }: { containerId: string }) =>
           this.#call("tasks.create", () => {
@@ -74,7 +75,7 @@ const wanted = {
   directory: "/data/containers/one",
 };
 
-const cut = ["containers.create", "snapshots.prepare", "rootfs.paths"] as const;
+const cut = ["containers.create", "rootfs.make"] as const;
 for (const call of cut)
   for (const done of [false, true])
     test(`a creation that is refused ${done ? "after" : "before"} ${call} leaves neither record nor snapshot`, async () => {

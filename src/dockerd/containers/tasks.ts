@@ -99,11 +99,13 @@ export class Tasks {
           },
           options,
         ),
-        this.client.snapshots.prepare({ snapshotter, key: id, parent: wanted.parent, labels }, options),
+        this.client.rootfs.make({ snapshotter, key: id, parent: wanted.parent, labels }, options),
       ]);
-      for (const one of both) if (one.status === "rejected") throw one.reason;
-      const paths = await this.client.rootfs.paths({ snapshotter, key: id }, options);
-      return { driver: paths.driver, graph: { ...paths.data } };
+      const [record, rootfs] = both;
+      if (record.status === "rejected") throw record.reason;
+      if (rootfs.status === "rejected") throw rootfs.reason;
+      const { driver, data } = rootfs.value;
+      return { driver, graph: { ...data } };
     } catch (error) {
       await this.removeContainer(id, snapshotter).catch(() => undefined); // The first failure is the one to report.
       throw error;
@@ -135,8 +137,11 @@ export class Tasks {
     await fineWhenAbsent(this.client.snapshots.remove({ snapshotter, key: container }, options));
   }
 
-  /** Everything up to the start byte: the process exists and waits. Goes on from half way when the network is told to be there. */
-  async create(container: string, start: TaskStart, parent?: SpanContext): Promise<void> {
+  /**
+   * Everything up to the start byte: the process exists and waits. Goes on from half way when the network is told to be there. Returns the
+   * process id.
+   */
+  async create(container: string, start: TaskStart, parent?: SpanContext): Promise<number> {
     const options = create(TaskOptionsSchema, {
       rows: start.rows,
       columns: start.columns,
@@ -157,19 +162,20 @@ export class Tasks {
       options: { typeUrl: TaskOptionsSchema.typeName, value: toBinary(TaskOptionsSchema, options) },
     };
     try {
-      await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }));
+      return (await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }))).pid;
     } catch (error) {
       if (codeOf(error) !== "already-exists") throw error;
       // An ended one, found again by a hull-containerd that was killed while it cleaned up after it.
       await this.remove(container, true, parent);
-      await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }));
+      return (await this.client.tasks.create(request, call({ parent, timeoutMs: START_MS }))).pid;
     }
   }
 
-  /** To a `create` under way. One that has failed meanwhile is not there any more: it says why. */
-  async provideNetwork(container: string, sockets: readonly HeldSocket[]): Promise<void> {
+  /** To a `create` under way. False when none waits: it has failed, or is not there yet. */
+  async provideNetwork(container: string, sockets: readonly HeldSocket[]): Promise<boolean> {
     const told = { containerId: container, sockets: [...sockets] };
-    await fineWhenAbsent(this.client.taskExtras.provideNetwork(told, call({ timeoutMs: CALL_MS })));
+    const heard = this.client.taskExtras.provideNetwork(told, call({ timeoutMs: CALL_MS }));
+    return (await fineWhenAbsent(heard)) !== undefined;
   }
 
   /** There will be none: a `create` under way fails and undoes what it made. */
@@ -178,10 +184,8 @@ export class Tasks {
     await fineWhenAbsent(this.client.taskExtras.provideNetwork(told, call({ timeoutMs: CALL_MS })));
   }
 
-  /** Returns the process id. */
-  async start(container: string, parent?: SpanContext): Promise<number> {
-    const { pid } = await this.client.tasks.start({ containerId: container }, call({ parent, timeoutMs: START_MS }));
-    return pid;
+  async start(container: string, parent?: SpanContext): Promise<void> {
+    await this.client.tasks.start({ containerId: container }, call({ parent, timeoutMs: START_MS }));
   }
 
   /** Throws not-found when it has ended. */

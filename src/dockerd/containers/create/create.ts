@@ -205,12 +205,11 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
     parent,
   );
   undo.defer(() => deps.tasks.removeContainer(id, record.driver));
-  // Both have ended before a failure is undone.
-  const [{ driver, graph }] = await bothOf(store, reserved);
+  undo.defer(() => deps.store.remove(record));
+  // All have ended before a failure is undone.
+  const files = deps.store.begin(record).then(() => writeInitialFiles(record, logFileOf(record)));
+  const [{ driver, graph }] = await allOf(store, reserved, files);
   const complete: ContainerRecord = { ...record, driver: driver === "overlayfs" ? DRIVER : driver, graph };
-  undo.defer(() => deps.store.remove(complete));
-  await deps.store.begin(complete);
-  await writeInitialFiles(complete, logFileOf(complete));
   if (made.copies.length > 0) await fillVolumes(deps, complete, made);
   // Last: whoever finds the record finds everything.
   await deps.store.create(complete);
@@ -219,9 +218,10 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
   return container;
 }
 
-async function bothOf<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([one, other]);
-  return [await one, await other];
+async function allOf<T>(first: Promise<T>, ...others: Promise<unknown>[]): Promise<[T]> {
+  await Promise.allSettled([first, ...others]);
+  await Promise.all(others);
+  return [await first];
 }
 
 const needsReservation = (record: ContainerRecord): boolean =>

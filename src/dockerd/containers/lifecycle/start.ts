@@ -1,4 +1,5 @@
 /** Start: everything that does not depend on each other at once, then Tasks.Create and Tasks.Start. Runs in the container's queue. */
+import { setTimeout as delay } from "node:timers/promises";
 import { digestOf } from "../../../oci/digest.ts";
 import { HullError } from "../../../platform/errors.ts";
 import type { SpanContext } from "../../../trace/context.ts";
@@ -55,17 +56,15 @@ async function bringUp(deps: ContainerDeps, container: Container, options: Start
   verifyJoined(before, specFacts(deps));
   await renewSpec(deps, container);
   const creating = step("create task", (parent) => deps.tasks.create(before.id, taskOf(before), parent));
-  await network(deps, container, { step, creating });
+  const pid = await network(deps, container, { step, creating });
   await step("attach clients", () => container.streams.attachWaiting());
-  const pid = await step("start task", (parent) => deps.tasks.start(before.id, parent));
-  container.stopRequested = false;
   const restartCount = options.byPolicy ? before.restartCount + 1 : 0;
-  await step("record start", () =>
-    container.move(
-      { kind: "started", pid, at: timeNow() },
-      { startedBefore: true, manuallyStopped: false, restartCount },
-    ),
+  await container.moveWith(
+    { kind: "started", pid, at: timeNow() },
+    { startedBefore: true, manuallyStopped: false, restartCount },
+    () => step("start task", (parent) => deps.tasks.start(before.id, parent)),
   );
+  container.stopRequested = false;
   announce(deps, container.record, before.sandbox.id === "");
   deps.sandboxes.running(container.record).catch((error: unknown) => {
     deps.log.warn("hand the DNS sockets to netd", { container: before.id, error: String(error) });
@@ -97,20 +96,35 @@ async function renewSpec(deps: ContainerDeps, container: Container): Promise<voi
 interface Underway {
   readonly step: <T>(name: string, work: (parent: SpanContext) => Promise<T>) => Promise<T>;
   /** Tasks.Create: gets as far as it can without what is prepared here. */
-  readonly creating: Promise<void>;
+  readonly creating: Promise<number>;
 }
 
-/** Makes what the task's processes stand on while the task is being created. Both have ended when this does. */
-async function network(deps: ContainerDeps, container: Container, { step, creating }: Underway): Promise<void> {
+/** Makes what the task's processes stand on while the task is being created. Both have ended when this does. Returns the process id. */
+async function network(deps: ContainerDeps, container: Container, { step, creating }: Underway): Promise<number> {
   creating.catch(() => undefined); // Told below, when all that was begun has ended.
   try {
     const sandbox = await step("prepare", (parent) => prepare(deps, container, parent));
-    await deps.tasks.provideNetwork(container.id, sandbox.sockets);
+    await untilSettled(creating, () => deps.tasks.provideNetwork(container.id, sandbox.sockets));
   } catch (error) {
     await Promise.allSettled([deps.tasks.refuseNetwork(container.id, "its network could not be made"), creating]);
     throw error;
   }
-  await creating;
+  return creating;
+}
+
+const AGAIN_MS = 20;
+
+/** Asks until the answer is yes, or nobody is there any more to ask. */
+async function untilSettled(work: Promise<unknown>, ask: () => Promise<boolean>): Promise<void> {
+  let isSettled = false;
+  const settled = work.then(
+    () => undefined,
+    () => undefined,
+  );
+  void settled.then(() => {
+    isSettled = true;
+  });
+  while (!isSettled && !(await ask())) await Promise.race([settled, delay(AGAIN_MS)]);
 }
 
 /** What the task's processes stand on: network, volumes, files. */

@@ -107,6 +107,7 @@ export class Supervisor implements ExitActions {
       case "adopt":
         return this.#adopt(container, decision);
       case "exited":
+        if (decision.discardsTask) await discardTask(this.deps, container.id);
         await this.#end(container, {
           exitCode: decision.exitCode,
           at: decision.exitedAt ?? timeNow(),

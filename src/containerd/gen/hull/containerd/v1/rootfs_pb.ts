@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hull/containerd/v1/rootfs.proto.
  */
 export const file_hull_containerd_v1_rootfs: GenFile = /*@__PURE__*/
-  fileDesc("Ch9odWxsL2NvbnRhaW5lcmQvdjEvcm9vdGZzLnByb3RvEhJodWxsLmNvbnRhaW5lcmQudjEiMQoNUm9vdGZzUmVxdWVzdBITCgtzbmFwc2hvdHRlchgBIAEoCRILCgNrZXkYAiABKAkiogEKC1Jvb3Rmc1BhdGhzEg4KBmRyaXZlchgBIAEoCRI3CgRkYXRhGAIgAygLMikuaHVsbC5jb250YWluZXJkLnYxLlJvb3Rmc1BhdGhzLkRhdGFFbnRyeRIMCgRyb290GAMgASgJEg8KB21vdW50ZWQYBCABKAgaKwoJRGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQAoMTW91bnRSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCRIOCgZob2xkZXIYAyABKAkiHQoNTW91bnRSZXNwb25zZRIMCgRwYXRoGAEgASgJIhEKD1VubW91bnRSZXNwb25zZSIkCgZDaGFuZ2USDAoEa2luZBgBIAEoCRIMCgRwYXRoGAIgASgJIj4KD0NoYW5nZXNSZXNwb25zZRIrCgdjaGFuZ2VzGAEgAygLMhouaHVsbC5jb250YWluZXJkLnYxLkNoYW5nZSIxCgxVc2FnZVJlcXVlc3QSEwoLc25hcHNob3R0ZXIYASABKAkSDAoEa2V5cxgCIAMoCSI7Cg1TbmFwc2hvdFVzYWdlEgsKA2tleRgBIAEoCRINCgVieXRlcxgCIAEoAxIOCgZpbm9kZXMYAyABKAMiRQoNVXNhZ2VSZXNwb25zZRI0CglzbmFwc2hvdHMYASADKAsyIS5odWxsLmNvbnRhaW5lcmQudjEuU25hcHNob3RVc2FnZTKWAwoGUm9vdGZzEksKBVBhdGhzEiEuaHVsbC5jb250YWluZXJkLnYxLlJvb3Rmc1JlcXVlc3QaHy5odWxsLmNvbnRhaW5lcmQudjEuUm9vdGZzUGF0aHMSTAoFTW91bnQSIC5odWxsLmNvbnRhaW5lcmQudjEuTW91bnRSZXF1ZXN0GiEuaHVsbC5jb250YWluZXJkLnYxLk1vdW50UmVzcG9uc2USUAoHVW5tb3VudBIgLmh1bGwuY29udGFpbmVyZC52MS5Nb3VudFJlcXVlc3QaIy5odWxsLmNvbnRhaW5lcmQudjEuVW5tb3VudFJlc3BvbnNlElEKB0NoYW5nZXMSIS5odWxsLmNvbnRhaW5lcmQudjEuUm9vdGZzUmVxdWVzdBojLmh1bGwuY29udGFpbmVyZC52MS5DaGFuZ2VzUmVzcG9uc2USTAoFVXNhZ2USIC5odWxsLmNvbnRhaW5lcmQudjEuVXNhZ2VSZXF1ZXN0GiEuaHVsbC5jb250YWluZXJkLnYxLlVzYWdlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Ch9odWxsL2NvbnRhaW5lcmQvdjEvcm9vdGZzLnByb3RvEhJodWxsLmNvbnRhaW5lcmQudjEiMQoNUm9vdGZzUmVxdWVzdBITCgtzbmFwc2hvdHRlchgBIAEoCRILCgNrZXkYAiABKAkiqwEKC01ha2VSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCRIOCgZwYXJlbnQYAyABKAkSOwoGbGFiZWxzGAQgAygLMisuaHVsbC5jb250YWluZXJkLnYxLk1ha2VSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiogEKC1Jvb3Rmc1BhdGhzEg4KBmRyaXZlchgBIAEoCRI3CgRkYXRhGAIgAygLMikuaHVsbC5jb250YWluZXJkLnYxLlJvb3Rmc1BhdGhzLkRhdGFFbnRyeRIMCgRyb290GAMgASgJEg8KB21vdW50ZWQYBCABKAgaKwoJRGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQAoMTW91bnRSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCRIOCgZob2xkZXIYAyABKAkiHQoNTW91bnRSZXNwb25zZRIMCgRwYXRoGAEgASgJIhEKD1VubW91bnRSZXNwb25zZSIkCgZDaGFuZ2USDAoEa2luZBgBIAEoCRIMCgRwYXRoGAIgASgJIj4KD0NoYW5nZXNSZXNwb25zZRIrCgdjaGFuZ2VzGAEgAygLMhouaHVsbC5jb250YWluZXJkLnYxLkNoYW5nZSIxCgxVc2FnZVJlcXVlc3QSEwoLc25hcHNob3R0ZXIYASABKAkSDAoEa2V5cxgCIAMoCSI7Cg1TbmFwc2hvdFVzYWdlEgsKA2tleRgBIAEoCRINCgVieXRlcxgCIAEoAxIOCgZpbm9kZXMYAyABKAMiRQoNVXNhZ2VSZXNwb25zZRI0CglzbmFwc2hvdHMYASADKAsyIS5odWxsLmNvbnRhaW5lcmQudjEuU25hcHNob3RVc2FnZTLgAwoGUm9vdGZzEksKBVBhdGhzEiEuaHVsbC5jb250YWluZXJkLnYxLlJvb3Rmc1JlcXVlc3QaHy5odWxsLmNvbnRhaW5lcmQudjEuUm9vdGZzUGF0aHMSSAoETWFrZRIfLmh1bGwuY29udGFpbmVyZC52MS5NYWtlUmVxdWVzdBofLmh1bGwuY29udGFpbmVyZC52MS5Sb290ZnNQYXRocxJMCgVNb3VudBIgLmh1bGwuY29udGFpbmVyZC52MS5Nb3VudFJlcXVlc3QaIS5odWxsLmNvbnRhaW5lcmQudjEuTW91bnRSZXNwb25zZRJQCgdVbm1vdW50EiAuaHVsbC5jb250YWluZXJkLnYxLk1vdW50UmVxdWVzdBojLmh1bGwuY29udGFpbmVyZC52MS5Vbm1vdW50UmVzcG9uc2USUQoHQ2hhbmdlcxIhLmh1bGwuY29udGFpbmVyZC52MS5Sb290ZnNSZXF1ZXN0GiMuaHVsbC5jb250YWluZXJkLnYxLkNoYW5nZXNSZXNwb25zZRJMCgVVc2FnZRIgLmh1bGwuY29udGFpbmVyZC52MS5Vc2FnZVJlcXVlc3QaIS5odWxsLmNvbnRhaW5lcmQudjEuVXNhZ2VSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message hull.containerd.v1.RootfsRequest
@@ -35,6 +35,40 @@ export type RootfsRequest = Message<"hull.containerd.v1.RootfsRequest"> & {
  */
 export const RootfsRequestSchema: GenMessage<RootfsRequest> = /*@__PURE__*/
   messageDesc(file_hull_containerd_v1_rootfs, 0);
+
+/**
+ * @generated from message hull.containerd.v1.MakeRequest
+ */
+export type MakeRequest = Message<"hull.containerd.v1.MakeRequest"> & {
+  /**
+   * @generated from field: string snapshotter = 1;
+   */
+  snapshotter: string;
+
+  /**
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * Chain id of the image.
+   *
+   * @generated from field: string parent = 3;
+   */
+  parent: string;
+
+  /**
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message hull.containerd.v1.MakeRequest.
+ * Use `create(MakeRequestSchema)` to create a new message.
+ */
+export const MakeRequestSchema: GenMessage<MakeRequest> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_rootfs, 1);
 
 /**
  * @generated from message hull.containerd.v1.RootfsPaths
@@ -72,7 +106,7 @@ export type RootfsPaths = Message<"hull.containerd.v1.RootfsPaths"> & {
  * Use `create(RootfsPathsSchema)` to create a new message.
  */
 export const RootfsPathsSchema: GenMessage<RootfsPaths> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 1);
+  messageDesc(file_hull_containerd_v1_rootfs, 2);
 
 /**
  * @generated from message hull.containerd.v1.MountRequest
@@ -99,7 +133,7 @@ export type MountRequest = Message<"hull.containerd.v1.MountRequest"> & {
  * Use `create(MountRequestSchema)` to create a new message.
  */
 export const MountRequestSchema: GenMessage<MountRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 2);
+  messageDesc(file_hull_containerd_v1_rootfs, 3);
 
 /**
  * @generated from message hull.containerd.v1.MountResponse
@@ -116,7 +150,7 @@ export type MountResponse = Message<"hull.containerd.v1.MountResponse"> & {
  * Use `create(MountResponseSchema)` to create a new message.
  */
 export const MountResponseSchema: GenMessage<MountResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 3);
+  messageDesc(file_hull_containerd_v1_rootfs, 4);
 
 /**
  * @generated from message hull.containerd.v1.UnmountResponse
@@ -129,7 +163,7 @@ export type UnmountResponse = Message<"hull.containerd.v1.UnmountResponse"> & {
  * Use `create(UnmountResponseSchema)` to create a new message.
  */
 export const UnmountResponseSchema: GenMessage<UnmountResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 4);
+  messageDesc(file_hull_containerd_v1_rootfs, 5);
 
 /**
  * @generated from message hull.containerd.v1.Change
@@ -153,7 +187,7 @@ export type Change = Message<"hull.containerd.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 5);
+  messageDesc(file_hull_containerd_v1_rootfs, 6);
 
 /**
  * @generated from message hull.containerd.v1.ChangesResponse
@@ -170,7 +204,7 @@ export type ChangesResponse = Message<"hull.containerd.v1.ChangesResponse"> & {
  * Use `create(ChangesResponseSchema)` to create a new message.
  */
 export const ChangesResponseSchema: GenMessage<ChangesResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 6);
+  messageDesc(file_hull_containerd_v1_rootfs, 7);
 
 /**
  * @generated from message hull.containerd.v1.UsageRequest
@@ -194,7 +228,7 @@ export type UsageRequest = Message<"hull.containerd.v1.UsageRequest"> & {
  * Use `create(UsageRequestSchema)` to create a new message.
  */
 export const UsageRequestSchema: GenMessage<UsageRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 7);
+  messageDesc(file_hull_containerd_v1_rootfs, 8);
 
 /**
  * @generated from message hull.containerd.v1.SnapshotUsage
@@ -221,7 +255,7 @@ export type SnapshotUsage = Message<"hull.containerd.v1.SnapshotUsage"> & {
  * Use `create(SnapshotUsageSchema)` to create a new message.
  */
 export const SnapshotUsageSchema: GenMessage<SnapshotUsage> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 8);
+  messageDesc(file_hull_containerd_v1_rootfs, 9);
 
 /**
  * @generated from message hull.containerd.v1.UsageResponse
@@ -238,7 +272,7 @@ export type UsageResponse = Message<"hull.containerd.v1.UsageResponse"> & {
  * Use `create(UsageResponseSchema)` to create a new message.
  */
 export const UsageResponseSchema: GenMessage<UsageResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_rootfs, 9);
+  messageDesc(file_hull_containerd_v1_rootfs, 10);
 
 /**
  * @generated from service hull.containerd.v1.Rootfs
@@ -252,6 +286,16 @@ export const Rootfs: GenService<{
   paths: {
     methodKind: "unary";
     input: typeof RootfsRequestSchema;
+    output: typeof RootfsPathsSchema;
+  },
+  /**
+   * Snapshots.Prepare and Paths in one.
+   *
+   * @generated from rpc hull.containerd.v1.Rootfs.Make
+   */
+  make: {
+    methodKind: "unary";
+    input: typeof MakeRequestSchema;
     output: typeof RootfsPathsSchema;
   },
   /**
