@@ -126,7 +126,8 @@ test("attach and exec work without an Upgrade header", async () => {
 });
 
 test("stop, kill and wait give Docker's codes, and a second kill is refused", async () => {
-  await engine.ok("run", "-d", "--name", "ss", ...sh("trap 'exit 5' TERM; while :; do sleep 0.05; done"));
+  await engine.ok("run", "-d", "--name", "ss", ...sh("trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"));
+  await until("it has its trap", async () => (await engine.ok("logs", "ss")) === "ready");
   await engine.ok("stop", "ss");
   assert.equal(await engine.ok("wait", "ss"), "5");
   await engine.ok("run", "-d", "--name", "kk", "busybox", "sleep", "100");

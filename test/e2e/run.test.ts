@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { TestEngine } from "../engine.ts";
+import { TestEngine, until } from "../engine.ts";
 
 let engine: TestEngine;
 before(async () => {
@@ -126,7 +126,9 @@ test("the default profile keeps a container from mounting, loading modules and c
 });
 
 test("stop sends SIGTERM, kill SIGKILL, and the exit codes tell", async () => {
-  const polite = await engine.ok("run", "-d", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done");
+  const script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+  const polite = await engine.ok("run", "-d", "busybox", "sh", "-c", script);
+  await until("it has its trap", async () => (await engine.ok("logs", polite)) === "ready");
   await engine.ok("stop", "-t", "5", polite);
   assert.equal(await engine.inspect(polite, "{{.State.ExitCode}}"), "5");
   const killed = await engine.ok("run", "-d", "busybox", "sleep", "1000");
