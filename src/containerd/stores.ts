@@ -1,14 +1,14 @@
 /** Everything hull-containerd keeps, opened together. Lifecycle: open -> use -> dispose (closes the databases). */
 import { mkdirSync, readdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { operation } from "../keel/plan.ts";
 import { messageOf } from "../platform/errors.ts";
-import { isNoSpace, Reserve } from "../platform/reserve.ts";
+import { Reserve } from "../platform/reserve.ts";
 import { LocalContent } from "./content/local-content.ts";
 import type { EventBroker } from "./event-broker.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Roots } from "./roots.ts";
 import { IndexedSnapshotter } from "./snapshots/indexed-snapshotter.ts";
+import { OVERLAYFS_MAGIC, overlayRefusal } from "./snapshots/overlay-probe.ts";
 import { overlay2Driver } from "./snapshots/overlay2.ts";
 
 import { Snapshotters } from "./snapshots/snapshotters.ts";
@@ -92,10 +92,10 @@ const announceContent =
 
 async function openSnapshotters(options: StoresOptions, db: Database, degraded: string[]): Promise<Snapshotters> {
   const { roots, kernel, warn } = options;
-  const refusal = await overlayRefusal(roots, kernel);
+  const overlay = overlay2Driver(roots.dataRoot, 500);
+  const refusal = await overlayRefusal({ driver: overlay, dataRoot: roots.dataRoot, trash: roots.trash, kernel });
   if (refusal !== "")
     degraded.push(`overlayfs cannot be used on ${roots.dataRoot} (${refusal}): vfs copies whole layers instead`);
-  const overlay = overlay2Driver(roots.dataRoot, 500);
   const drivers = refusal === "" ? [overlay, vfsDriver(roots.dataRoot)] : [vfsDriver(roots.dataRoot)];
   const stores = drivers.map(
     (driver) =>
@@ -113,42 +113,6 @@ async function openSnapshotters(options: StoresOptions, db: Database, degraded: 
     await store.sweep({ directories: readdirSync(drivers[i]!.home), trash: i === 0 ? readdirSync(roots.trash) : [] });
   }
   return new Snapshotters(stores as [IndexedSnapshotter, ...IndexedSnapshotter[]]);
-}
-
-const OVERLAYFS_MAGIC = 0x794c7630;
-
-/** Why overlayfs does not work below the data root; empty when it does: one is mounted and unmounted to know. */
-async function overlayRefusal(roots: Roots, kernel: Kernel): Promise<string> {
-  if (statfsSync(roots.dataRoot).type === OVERLAYFS_MAGIC) return "the data root is on overlayfs itself";
-  const probe = join(roots.trash, `probe-${process.pid}`);
-  const at = (name: string): string => join(probe, name);
-  const cause = "overlayfs probe";
-  const directories = ["", "lower", "upper", "work", "merged"].map((name) =>
-    operation("mkdirAll", { path: at(name), mode: 0o700 }, { cause }),
-  );
-  try {
-    await kernel.run([
-      ...directories,
-      operation(
-        "overlay",
-        {
-          target: at("merged"),
-          upper: at("upper"),
-          work: at("work"),
-          lowers: [at("lower")],
-          base: probe,
-          links: ["lower"],
-        },
-        { cause },
-      ),
-      operation("umount", { target: at("merged"), flags: 2 }, { cause }),
-    ]);
-    return "";
-  } catch (error) {
-    return isNoSpace(error) ? "" : messageOf(error); // A full disk says nothing about overlayfs.
-  } finally {
-    await kernel.run([operation("removeTree", { path: probe }, { cause })]);
-  }
 }
 
 /** Backing file system by its magic number, for `docker info`. */
