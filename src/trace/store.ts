@@ -1,6 +1,7 @@
 /**
- * Where a daemon keeps its spans: the latest in memory, all of them in its own SQLite file, written in one batch a
- * second so that recording never waits for a disk. Lifecycle: open -> record... -> close (flushes).
+ * Where a daemon keeps its spans: the latest in memory, all of them in its own SQLite file, written once a second so that recording
+ * never waits for a disk; what a trace brought in that second is one row, because a run has 150 spans. Lifecycle: open -> record... ->
+ * close (flushes).
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -8,10 +9,11 @@ import { DatabaseSync } from "node:sqlite";
 import type { SpanRecord } from "./span.ts";
 import type { SpanSink } from "./tracer.ts";
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 const FLUSH_MS = 1000;
-const MAX_STORED = 200_000;
-const TRIM_EVERY = 20_000;
+/** Rows: at least as many traces' worth of spans as a few thousand runs bring. */
+const MAX_STORED = 20_000;
+const TRIM_EVERY = 2_000;
 
 export interface SpanQuery {
   readonly traceId?: string;
@@ -53,14 +55,14 @@ export class SpanStore implements SpanSink, Disposable {
   find(query: SpanQuery): SpanRecord[] {
     this.flush();
     const ids = query.traceId !== undefined ? [query.traceId] : this.#tracesOf(query.container ?? "");
-    return ids.flatMap((id) => this.#rows("SELECT span FROM spans WHERE trace = ? ORDER BY start", id));
+    return ids.flatMap((id) => this.#spansOf(id));
   }
 
   /** The ids of the latest traces of which this daemon saw a span, newest first. */
   latest(count: number): string[] {
     this.flush();
     const rows = this.#db
-      .prepare("SELECT trace, MAX(start) AS at FROM spans GROUP BY trace ORDER BY at DESC LIMIT ?")
+      .prepare("SELECT trace, MAX(start) AS at FROM batches GROUP BY trace ORDER BY at DESC LIMIT ?")
       .all(count);
     return rows.map((row) => String(row.trace));
   }
@@ -81,13 +83,18 @@ export class SpanStore implements SpanSink, Disposable {
   }
 
   #write(batch: readonly SpanRecord[]): void {
-    const insert = this.#db.prepare("INSERT INTO spans(trace, container, start, span) VALUES (?, ?, ?, ?)");
+    const traces = Map.groupBy(batch, (span) => span.traceId);
+    const insert = this.#db.prepare("INSERT INTO batches(trace, start, spans) VALUES (?, ?, ?)");
+    const touch = this.#db.prepare("INSERT OR IGNORE INTO touched(container, trace, start) VALUES (?, ?, ?)");
     this.#db.exec("BEGIN");
-    for (const span of batch) {
-      insert.run(span.traceId, String(span.attributes.container ?? ""), span.startMs, JSON.stringify(span));
+    for (const [trace, spans] of traces) {
+      const start = Math.min(...spans.map((span) => span.startMs));
+      insert.run(trace, start, JSON.stringify(spans));
+      const containers = new Set(spans.map((span) => String(span.attributes.container ?? "")));
+      for (const container of containers) if (container !== "") touch.run(container, trace, start);
     }
     this.#db.exec("COMMIT");
-    this.#trim(batch.length);
+    this.#trim(traces.size);
   }
 
   [Symbol.dispose](): void {
@@ -103,33 +110,33 @@ export class SpanStore implements SpanSink, Disposable {
       );
     }
     if (version === SCHEMA_VERSION) return;
+    // Version 1 had a row per span. Traces are worth no conversion.
     this.#db.exec(
-      `CREATE TABLE IF NOT EXISTS spans(id INTEGER PRIMARY KEY, trace TEXT, container TEXT, start REAL, span TEXT);
-       CREATE INDEX IF NOT EXISTS by_trace ON spans(trace);
-       CREATE INDEX IF NOT EXISTS by_container ON spans(container) WHERE container <> '';
+      `DROP TABLE IF EXISTS spans;
+       CREATE TABLE batches(id INTEGER PRIMARY KEY, trace TEXT, start REAL, spans TEXT);
+       CREATE INDEX by_trace ON batches(trace);
+       CREATE TABLE touched(container TEXT, trace TEXT, start REAL, PRIMARY KEY(container, trace)) WITHOUT ROWID;
        PRAGMA user_version = ${SCHEMA_VERSION};`,
     );
   }
 
   #tracesOf(container: string): string[] {
-    const rows = this.#db
-      .prepare("SELECT trace, MIN(start) AS at FROM spans WHERE container = ? GROUP BY trace ORDER BY at")
-      .all(container);
+    const rows = this.#db.prepare("SELECT trace FROM touched WHERE container = ? ORDER BY start").all(container);
     return rows.map((row) => String(row.trace));
   }
 
-  #rows(sql: string, ...values: (string | number)[]): SpanRecord[] {
-    return this.#db
-      .prepare(sql)
-      .all(...values)
-      .map((row) => JSON.parse(String(row.span)) as SpanRecord);
+  #spansOf(trace: string): SpanRecord[] {
+    const rows = this.#db.prepare("SELECT spans FROM batches WHERE trace = ?").all(trace);
+    const spans = rows.flatMap((row) => JSON.parse(String(row.spans)) as SpanRecord[]);
+    return spans.sort((a, b) => a.startMs - b.startMs);
   }
 
   #trim(added: number): void {
     this.#sinceTrim += added;
     if (this.#sinceTrim < TRIM_EVERY) return;
     this.#sinceTrim = 0;
-    this.#db.prepare("DELETE FROM spans WHERE id <= (SELECT MAX(id) FROM spans) - ?").run(MAX_STORED);
+    this.#db.prepare("DELETE FROM batches WHERE id <= (SELECT MAX(id) FROM batches) - ?").run(MAX_STORED);
+    this.#db.exec("DELETE FROM touched WHERE start < (SELECT MIN(start) FROM batches)");
   }
 }
 

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { formatTraceparent, parseTraceparent } from "./context.ts";
+import { formatTraceparent, newSpanId, newTraceId, parseTraceparent } from "./context.ts";
 import { toOtlp } from "./otlp.ts";
 import type { SpanRecord } from "./span.ts";
 import { SpanStore } from "./store.ts";
@@ -76,4 +77,34 @@ test("a store finds spans by trace and by container, also after it was closed an
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test("a store of an older version is begun anew, one of a newer version is refused and kept", () => {
+  const directory = mkdtempSync(join(tmpdir(), "glasshull-trace-"));
+  try {
+    const path = join(directory, "traces.db");
+    const written = (sql: string) => {
+      using db = new DatabaseSync(path);
+      db.exec(sql);
+    };
+    written("CREATE TABLE spans(id INTEGER PRIMARY KEY, trace TEXT); PRAGMA user_version = 1;");
+    {
+      using store = new SpanStore(path);
+      new Tracer("hulld", store).start("one").end();
+      assert.equal(store.latest(10).length, 1);
+    }
+    written("PRAGMA user_version = 99;");
+    assert.throws(() => new SpanStore(path), /has schema 99/);
+    written("PRAGMA user_version = 2;");
+    using again = new SpanStore(path);
+    assert.equal(again.latest(10).length, 1);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("ids do not repeat", () => {
+  const ids = Array.from({ length: 5000 }, newSpanId);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok([...ids, newTraceId().slice(16)].every((id) => /^[0-9a-f]{16}$/.test(id)));
 });
