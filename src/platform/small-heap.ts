@@ -7,8 +7,8 @@ import { existsSync } from "node:fs";
 
 /** How far a heap may grow over what lives in it, and below which size nobody collects. Options of JavaScriptCore. */
 const settings: Readonly<Record<string, string>> = {
-  BUN_JSC_heapGrowthMaxIncrease: "0.4",
-  BUN_JSC_largeHeapSize: String(3 * 1024 * 1024),
+  BUN_JSC_heapGrowthMaxIncrease: "0.3",
+  BUN_JSC_largeHeapSize: String(2 * 1024 * 1024),
 };
 
 interface Executing {
