@@ -1,4 +1,5 @@
 /** Times as the Engine API writes them: RFC 3339 in UTC with up to nine digits of fraction, trailing zeros cut as Go does. */
+import { nowMs } from "../trace/clock.ts";
 
 /** Of a nanosecond count since the epoch. */
 export function formatEpochNs(ns: bigint): string {
@@ -8,16 +9,8 @@ export function formatEpochNs(ns: bigint): string {
   return fraction === "" ? `${whole}Z` : `${whole}.${fraction}Z`;
 }
 
-/** What performance.now() counts from, in epoch milliseconds: corrected when the machine's clock was set or the machine slept. */
-let originMs = Date.now() - performance.now();
-const MOST_DRIFT_MS = 20;
-
 /** Nanoseconds since the epoch now; microsecond resolution. */
-export function epochNsNow(): bigint {
-  const drift = Date.now() - (originMs + performance.now());
-  if (Math.abs(drift) > MOST_DRIFT_MS) originMs += drift;
-  return BigInt(Math.round((originMs + performance.now()) * 1000)) * 1000n;
-}
+export const epochNsNow = (): bigint => BigInt(Math.round(nowMs() * 1000)) * 1000n;
 
 export const timeNow = (): string => formatEpochNs(epochNsNow());
 

@@ -242,6 +242,34 @@ for (const [name, bytes, text] of cases) {
   });
 }
 
+test("mount points of the runtime are no part of a layer, what is in them is", async () => {
+  const upper = fresh();
+  shell(
+    "mkdir -p etc dev/pts proc sbin/x run; touch etc/hosts etc/hostname dev/console run/hosts; echo own > etc/resolv.conf",
+    upper,
+  );
+  const names = [
+    "etc",
+    "etc/hosts",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "dev",
+    "dev/pts",
+    "dev/console",
+    "proc",
+    "sbin",
+  ];
+  const layerOf = async (blob: string): Promise<string[]> => {
+    await serve.run([operation("diffLayer", { upper, blob, leftOut: names })]);
+    return execFileSync("tar", ["tf", blob], { encoding: "utf8" }).trim().split("\n").sort();
+  };
+  assert.deepEqual(await layerOf(join(directory, "points0")), [
+    ...["etc/", "etc/resolv.conf", "run/", "run/hosts", "sbin/", "sbin/x/"],
+  ]);
+  shell("rm -r etc/resolv.conf sbin/x; chmod 700 proc", upper);
+  assert.deepEqual(await layerOf(join(directory, "points1")), ["proc/", "run/", "run/hosts"]);
+});
+
 test("the layer of an upper directory, applied elsewhere, is the same directory", async () => {
   const [upper, again] = [fresh(), fresh()];
   shell(

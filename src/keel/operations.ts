@@ -69,6 +69,13 @@ export const operations = {
   /** An OCI hook: like command, on stdin the container state JSON in which the text "@PID@" is replaced by the container's pid. */
   hook: { code: 35, ints: ["timeoutMs", "where"], blobs: ["path", "argv", "envp", "state"] },
   kill: { code: 36, ints: ["pid", "signal"], blobs: [] },
+  /**
+   * Stage only: another OCI runtime's command with the stage's stdio, to its end; a status but 0 is ECANCELED. The process named in pidFile (if
+   * given) becomes the stage's; a terminal that comes on consoleSocket (if given) is passed on. Such a plan ends without execve.
+   */
+  runtime: { code: 37, ints: [], blobs: ["argv", "pidFile", "consoleSocket"] },
+  /** Stage only: until `runtime` brings a process, the stage itself is the one that waits. */
+  standIn: { code: 38, ints: [], blobs: [] },
 
   // -- mounts -----------------------------------------------------------------------------------------------------
   /** mount(2) as it is. An empty blob is NULL. */
@@ -183,8 +190,11 @@ export const operations = {
    * the blob as stored, 32 bytes sha256 of the plain tar, u64 plain size, u64 blob size.
    */
   applyLayer: { code: 110, ints: ["format", "flags"], blobs: ["blob", "directory"] },
-  /** Writes the upper directory `upper` as a layer tar at `blob` (compression 0 none, 1 gzip, 2 zstd). Output: as applyLayer. */
-  diffLayer: { code: 111, ints: ["compression", "flags"], blobs: ["upper", "blob"] },
+  /**
+   * Writes the upper directory `upper` as a layer tar at `blob` (compression 0 none, 1 gzip, 2 zstd). `leftOut`: names (NUL separated, no slash
+   * first) of mount points that are no part of it: empty files, and directories with nothing else in them. Output: as applyLayer.
+   */
+  diffLayer: { code: 111, ints: ["compression", "flags"], blobs: ["upper", "blob", "leftOut"] },
   /** Lists the changes in an overlay upper directory against its lowers (NUL separated, top first). Output: lines "A|C|D /path\0". */
   changes: { code: 112, ints: [], blobs: ["upper", "lowers"] },
   /** sha256 of a file. Output: 32 bytes digest, u64 size, 32 bytes digest of the inflated content, u64 inflated size. */

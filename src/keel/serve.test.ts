@@ -53,6 +53,19 @@ test("a failing operation is named with its cause and position, and nothing afte
   assert.ok(existsSync(at("one")) && !existsSync(at("two")));
 });
 
+test("a limit on namespaces that is reached names its sysctl", async () => {
+  // The limits of a user namespace of its own: the machine's stay.
+  const script = at("limited");
+  const limit = "echo 0 >/proc/sys/user/max_net_namespaces";
+  const keel = keelPath();
+  writeFileSync(script, `#!/bin/sh\nexec unshare -Ur sh -c '${limit}; exec ${keel} "$@"' sh "$@"\n`, { mode: 0o755 });
+  await using limited = await KeelServe.open({ path: script });
+  const text =
+    /a limit on namespaces is reached: raise the sysctl user\.max_net_namespaces, or end containers: unshare/;
+  await assert.rejects(limited.run([operation("unshare", { flags: 0x40000000 })]), refused("resource-exhausted", text));
+  await limited.run([operation("unshare", { flags: 0x04000000 })]); // Another kind is not limited.
+});
+
 test("a tolerated errno is told in the step and the plan goes on", async () => {
   const plan = [
     operation("rmdir", { path: at("never") }, { tolerate: ["ENOENT"] }),

@@ -151,12 +151,6 @@ const codeOfErrno: Readonly<Record<string, ErrorCode>> = {
   EPERM: "permission-denied",
 };
 
-/** These make namespaces; ENOSPC then is no disk but a count (namespaces(7)). */
-const namespaceLimit = (operationName: string): string =>
-  ["unshare", "clone"].includes(operationName)
-    ? ": a limit on namespaces is reached, see the sysctls user.max_net_namespaces, user.max_mnt_namespaces and the other user.max_*_namespaces"
-    : "";
-
 /** Text of a failure: `attempt` names what was asked, `operations` (in wire order) the one that failed. */
 function failure(attempt: string, record: WireRecord, operations: readonly Operation[]): HullError {
   const errno = errnoNames.get(Number(record.ints[1])) ?? `errno ${record.ints[1]}`;
@@ -166,9 +160,8 @@ function failure(attempt: string, record: WireRecord, operations: readonly Opera
   const where = failed
     ? `${failed.name}${failed.subject && ` ${failed.subject}`}: ${errno}${failed.cause && ` (${failed.cause})`}, operation ${index} of ${operations.length}`
     : errno;
-  const limit = errno === "ENOSPC" && failed ? namespaceLimit(failed.name) : "";
   const facts = { errno, ...(failed ? { operation: failed.name, index: index! } : {}) };
-  return new HullError(codeOfErrno[errno] ?? "internal", [attempt, message, where + limit].filter(Boolean).join(": "), {
+  return new HullError(codeOfErrno[errno] ?? "internal", [attempt, message, where].filter(Boolean).join(": "), {
     facts,
   });
 }

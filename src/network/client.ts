@@ -7,5 +7,5 @@ export type NetdClient = RpcClient<NetdMethods>;
 
 /** `onState` hears of each connect (true) and break (false) of the kept connection. */
 export function openNetdClient(execRoot: string, onState?: (up: boolean) => void): NetdClient {
-  return new RpcClient<NetdMethods>(join(execRoot, NETD_SOCKET), onState);
+  return new RpcClient<NetdMethods>(join(execRoot, NETD_SOCKET), onState, "hull-netd");
 }

@@ -29,7 +29,8 @@ export function parseReference(text: string): Reference {
   }
   const { name, tag, digest } = cut(text);
   const { domain, path } = splitDomain(name);
-  if (/[A-Z]/.test(path)) throw bad(`invalid reference format: repository name (${path}) must be lowercase`);
+  const named = path.split(":", 1)[0]!; // Of "A:b:c" too, Docker names what stands before the first colon.
+  if (/[A-Z]/.test(named)) throw bad(`invalid reference format: repository name (${named}) must be lowercase`);
   if (!domainForm.test(domain) || path === "" || !path.split("/").every((part) => component.test(part))) {
     throw bad("invalid reference format");
   }

@@ -104,8 +104,13 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** True for a failed system call that nobody has given a meaning to: its code is the call's, not the answer to a request. */
+export const isSystemError = (error: unknown): boolean =>
+  error instanceof HullError ? error.facts.systemError !== undefined : errnoOf(error) !== undefined;
+
 /** Says what was being attempted, keeps the class and the cause: `during("pull busybox", error)`. */
 export function during(attempt: string, error: unknown): HullError {
-  const facts = error instanceof HullError ? error.facts : {};
+  const errno = errnoOf(error);
+  const facts = error instanceof HullError ? error.facts : errno === undefined ? {} : { systemError: errno };
   return new HullError(codeOf(error), `${attempt}: ${messageOf(error)}`, { cause: error, facts });
 }

@@ -44,6 +44,8 @@ export class RpcClient<S extends Methods<S>> implements Disposable {
   constructor(
     readonly path: string,
     private readonly onState: (up: boolean) => void = () => {},
+    /** Who answers there, for messages. */
+    private readonly peer = "the daemon",
   ) {}
 
   async call<M extends UnaryNames<S>>(
@@ -163,7 +165,8 @@ export class RpcClient<S extends Methods<S>> implements Disposable {
   }
 
   #connected(): Promise<Connection> {
-    if (this.#closed) return Promise.reject(new HullError("unavailable", `${this.path}: the client is closed`));
+    if (this.#closed)
+      return Promise.reject(new HullError("unavailable", `${this.peer} is not called any more: the client is closed`));
     this.#connection ??= this.#connect();
     return this.#connection;
   }
@@ -190,7 +193,7 @@ export class RpcClient<S extends Methods<S>> implements Disposable {
       socket.on("error", (error) => (reason = error));
       socket.once("close", () => {
         this.#connection = undefined;
-        const broken = brokenConnection(this.path, reason);
+        const broken = brokenConnection(this.peer, this.path, reason);
         reject(broken);
         for (const pending of connection.pending.values()) pending.broken(broken);
         connection.pending.clear();
@@ -208,7 +211,12 @@ interface OutgoingCall {
   readonly options: CallOptions;
 }
 
-function brokenConnection(path: string, reason: Error | undefined): HullError {
-  const text = reason ? `${path}: ${reason.message}` : `${path}: the other side closed the connection`;
-  return new HullError("unavailable", text, { cause: reason, facts: { connection: "broken" } });
+function brokenConnection(peer: string, path: string, reason: Error | undefined): HullError {
+  const what = reason
+    ? `${peer} does not answer: it has ended, or is being started again`
+    : `${peer} ended before it answered`;
+  return new HullError("unavailable", `${what}; try again, and look at its log ("hull system logs") when this stays`, {
+    cause: reason,
+    facts: { connection: "broken", path },
+  });
 }

@@ -1,9 +1,20 @@
-/** Clocks of the trace. keel reports CLOCK_MONOTONIC nanoseconds; spans are stored in epoch milliseconds. */
+/**
+ * The clock of the trace and of the API's times: epoch milliseconds that never stand still within one process, and follow the machine's
+ * clock when that is set. keel reports CLOCK_MONOTONIC nanoseconds.
+ */
 import { closeSync, openSync, readSync } from "node:fs";
 
-export const nowMs = (): number => performance.timeOrigin + performance.now();
+/** What performance.now() counts from, in epoch milliseconds: corrected when the machine's clock was set or the machine slept. */
+let originMs = Date.now() - performance.now();
+const MOST_DRIFT_MS = 20;
 
-/** What to add to a CLOCK_MONOTONIC reading in milliseconds; undefined: not known yet. */
+export function nowMs(): number {
+  const drift = Date.now() - (originMs + performance.now());
+  if (Math.abs(drift) > MOST_DRIFT_MS) originMs += drift;
+  return originMs + performance.now();
+}
+
+/** What to add to a CLOCK_MONOTONIC reading to have performance.now(), which is the same clock from another start; undefined: not known yet. */
 let offsetMs: number | undefined;
 
 /**
@@ -13,9 +24,10 @@ let offsetMs: number | undefined;
 export function epochMsOfMonotonic(monotonicNs: bigint): number {
   const readingMs = Number(monotonicNs) / 1e6;
   offsetMs ??= offsetOfKernel();
-  const bound = nowMs() - readingMs;
+  const bound = performance.now() - readingMs;
   if (offsetMs === undefined || bound < offsetMs) offsetMs = bound;
-  return readingMs + offsetMs;
+  nowMs(); // Follows a change of the machine's clock.
+  return originMs + readingMs + offsetMs;
 }
 
 const HEAD_BYTES = 256;
@@ -28,7 +40,7 @@ function offsetOfKernel(): number | undefined {
       const head = Buffer.alloc(HEAD_BYTES);
       const length = readSync(descriptor, head, 0, HEAD_BYTES, 0);
       const found = /now at (\d+) nsecs/.exec(head.toString("latin1", 0, length))?.[1];
-      return found === undefined ? undefined : nowMs() - Number(found) / 1e6;
+      return found === undefined ? undefined : performance.now() - Number(found) / 1e6;
     } finally {
       closeSync(descriptor);
     }

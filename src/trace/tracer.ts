@@ -98,6 +98,8 @@ interface Opening {
 class OpenSpan implements Span {
   #attributes: Record<string, string | number>;
   readonly #startMs: number;
+  /** On the monotonic clock: a change of the machine's clock in between is no part of a duration. */
+  readonly #begunMs: number;
   #ended = false;
 
   constructor(
@@ -106,7 +108,9 @@ class OpenSpan implements Span {
     private readonly opening: Opening,
   ) {
     this.#attributes = { ...opening.options.attributes };
-    this.#startMs = opening.options.startMs ?? nowMs();
+    const now = nowMs();
+    this.#startMs = opening.options.startMs ?? now;
+    this.#begunMs = performance.now() - (now - this.#startMs);
   }
 
   set(attributes: Attributes): void {
@@ -126,7 +130,7 @@ class OpenSpan implements Span {
       name: this.opening.name,
       service: this.tracer.service,
       startMs: this.#startMs,
-      durationMs: nowMs() - this.#startMs,
+      durationMs: performance.now() - this.#begunMs,
       attributes: this.#attributes,
       error: error === undefined ? "" : messageOf(error),
     });

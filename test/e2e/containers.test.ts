@@ -49,7 +49,7 @@ test("exec runs as another user, elsewhere, with more environment, and gives its
   assert.deepEqual(ran, { stdout: "nobody\n/tmp\nb\n", stderr: "", code: 9 });
   assert.equal((await engine.docker("exec", "ee", "no-such-program")).code, 127);
   assert.equal((await engine.docker("exec", "ee", "/etc/passwd")).code, 126);
-  assert.equal((await engine.docker("exec", "-w", "/no/such", "ee", "pwd")).code, 126);
+  assert.equal((await engine.docker("exec", "-w", "/no/such", "ee", "pwd")).code, 127);
 });
 
 test("exec -i passes stdin on and its end", async () => {

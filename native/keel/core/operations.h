@@ -31,6 +31,8 @@ enum {
   OP_COMMAND = 34,
   OP_HOOK = 35,
   OP_KILL = 36,
+  OP_RUNTIME = 37,
+  OP_STAND_IN = 38,
   OP_MOUNT = 40,
   OP_UMOUNT = 41,
   OP_OVERLAY = 42,
@@ -117,6 +119,8 @@ enum {
   X(OP_COMMAND, op_command, 2, 3) \
   X(OP_HOOK, op_hook, 2, 4) \
   X(OP_KILL, op_kill, 2, 0) \
+  X(OP_RUNTIME, op_runtime, 0, 3) \
+  X(OP_STAND_IN, op_stand_in, 0, 0) \
   X(OP_MOUNT, op_mount, 1, 4) \
   X(OP_UMOUNT, op_umount, 1, 1) \
   X(OP_OVERLAY, op_overlay, 1, 6) \
@@ -168,7 +172,7 @@ enum {
   X(OP_SEND_FRAME, op_send_frame, 2, 1) \
   X(OP_CGROUP_DEVICES, op_cgroup_devices, 1, 1) \
   X(OP_APPLY_LAYER, op_apply_layer, 2, 2) \
-  X(OP_DIFF_LAYER, op_diff_layer, 2, 2) \
+  X(OP_DIFF_LAYER, op_diff_layer, 2, 3) \
   X(OP_CHANGES, op_changes, 0, 2) \
   X(OP_HASH_FILE, op_hash_file, 1, 1)
 

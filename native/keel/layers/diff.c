@@ -20,7 +20,7 @@ static int fail(struct apply_result *r, int error, const char *what, const char 
   return error;
 }
 
-int diff_to_file(const char *upper, const char *blob, int compression, struct apply_result *r) {
+int diff_to_file(const char *upper, const char *blob, int compression, struct blob left_out, struct apply_result *r) {
   int from = tree_open(upper);
   if (from < 0) return fail(r, from, "open", upper);
   int to = open(blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), error = to < 0 ? -errno : 0;
@@ -29,7 +29,7 @@ int diff_to_file(const char *upper, const char *blob, int compression, struct ap
     return fail(r, error, "create", blob);
   }
   struct tar_writer writer;
-  struct packing packing = {.writer = &writer, .whiteouts = true};
+  struct packing packing = {.writer = &writer, .whiteouts = true, .left_out = left_out};
   error = tar_write_open(&writer, to, compression);
   if (error == 0) error = pack_tree(&packing, from, ".");
   if (error) fail(r, error, "read", *packing.name ? packing.name : upper);

@@ -69,7 +69,7 @@ int op_apply_layer(struct run *run, const struct record *r) {
 static void diff_work(const struct record *r, struct layer_answer *answer) {
   struct apply_result result = {0};
   tree_raise_limit();
-  answer->error = diff_to_file(r->b[0].bytes, r->b[1].bytes, (int)r->i[0], &result);
+  answer->error = diff_to_file(r->b[0].bytes, r->b[1].bytes, (int)r->i[0], r->b[2], &result);
   snprintf(answer->text, sizeof answer->text, "%s", result.text);
   put_output(answer->output, &result);
 }

@@ -42,6 +42,35 @@ static int put_marker(struct packing *p, const char *prefix, const char *base, c
 
 static int pack_one(struct packing *p, int directory, const char *name);
 
+static bool is_left_out(struct packing *p, int directory, const char *name, const struct stat *st);
+
+/* Nothing is in it, or only what is left out. */
+static bool holds_nothing(struct packing *p, int directory, const char *name) {
+  struct names names;
+  int fd = tree_enter(directory, name);
+  if (fd < 0) return false;
+  bool nothing = names_read(fd, &names) == 0;
+  size_t length = strlen(p->name);
+  for (size_t i = 0; nothing && i < names.count; i++) {
+    struct stat st;
+    int n = snprintf(p->name + length, sizeof p->name - length, "/%s", names.list[i]);
+    nothing = n < (int)(sizeof p->name - length) && fstatat(fd, names.list[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && is_left_out(p, fd, names.list[i], &st);
+  }
+  p->name[length] = 0;
+  names_free(&names);
+  close(fd);
+  return nothing;
+}
+
+/* As the runtime makes them: an empty file, or a directory of root's with the usual mode. Anything else is the container's own. */
+static bool is_left_out(struct packing *p, int directory, const char *name, const struct stat *st) {
+  bool listed = false;
+  for (const char *one = list_next(p->left_out, NULL); one && !listed; one = list_next(p->left_out, one)) listed = strcmp(one, p->name) == 0;
+  if (!listed) return false;
+  if (S_ISREG(st->st_mode)) return st->st_size == 0;
+  return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == 0755 && st->st_uid == 0 && st->st_gid == 0 && holds_nothing(p, directory, name);
+}
+
 static int pack_children(struct packing *p, int fd) {
   struct names names;
   int error = names_read(fd, &names);
@@ -71,6 +100,7 @@ static int pack_inside(struct packing *p, int directory, const char *name, const
 static int pack_one(struct packing *p, int directory, const char *name) {
   struct tar_source source = {.directory = directory, .name = name, .as = p->name};
   if (fstatat(directory, name, &source.st, AT_SYMLINK_NOFOLLOW)) return errno == ENOENT ? 0 : -errno; /* gone since it was listed */
+  if (p->left_out.length && is_left_out(p, directory, name, &source.st)) return 0;
   if (is_whiteout(p, &source.st)) return put_marker(p, ".wh.", name, &source.st);
   int error = 0;
   bool directory_itself = S_ISDIR(source.st.st_mode);

@@ -15,9 +15,22 @@
 #include "stage.h"
 #include "system.h"
 
+/* ENOSPC from what makes namespaces is no disk but a count (namespaces(7)); which of several it was the kernel does not say. */
+static int namespaces_refused(struct run *run, int error, uint64_t flags) {
+  static const struct {
+    uint64_t flag;
+    const char *name;
+  } kinds[] = {{CLONE_NEWNET, "net"}, {CLONE_NEWNS, "mnt"},   {CLONE_NEWPID, "pid"},       {CLONE_NEWIPC, "ipc"},
+               {CLONE_NEWUTS, "uts"}, {CLONE_NEWUSER, "user"}, {CLONE_NEWCGROUP, "cgroup"}, {CLONE_NEWTIME, "time"}};
+  char names[384] = "";
+  if (error != -ENOSPC) return error;
+  for (size_t i = 0, at = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (flags & kinds[i].flag) at += (size_t)snprintf(names + at, sizeof names - at, "%suser.max_%s_namespaces", at ? ", " : "", kinds[i].name);
+  return run_fail(run, error, "a limit on namespaces is reached: raise the sysctl %s, or end containers", names);
+}
+
 int op_unshare(struct run *run, const struct record *r) {
-  (void)run;
-  return unshare((int)r->i[0]) ? -errno : 0;
+  return unshare((int)r->i[0]) ? namespaces_refused(run, -errno, r->i[0]) : 0;
 }
 
 int op_setns(struct run *run, const struct record *r) {
@@ -160,7 +173,7 @@ int op_clone(struct run *run, const struct record *r) {
   if (pair[1] >= 0) close(pair[1]);
   if (pid > 0) parent_of_clone(run, r, pair[0], pid, pidfd);
   if (pair[0] >= 0) close(pair[0]);
-  return pid == -ENOSPC ? run_fail(run, pid, "a namespace limit is reached (sysctl user.max_*_namespaces)") : pid;
+  return namespaces_refused(run, pid, r->i[0]);
 }
 
 /* -- commands and hooks --------------------------------------------------------------------------------------------- */

@@ -185,7 +185,12 @@ class Exchange {
   }
 }
 
-const messageFor = (name: string, error: Error): string => `${name}: ${error.message}`;
+/** A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
+function messageFor(name: string, error: Error): string {
+  const refused = /\bconnect (?:ECONNREFUSED|ENOENT)\b/.exec(error.message)?.[0];
+  if (refused === undefined) return `${name}: ${error.message}`;
+  return `hull-containerd does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
+}
 
 async function send<I extends DescMessage>(
   exchange: Exchange,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
 import { chainIds, type digestOfHash } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes, parseObject } from "../../oci/image.ts";
+import { mountPointParents, mountPoints } from "../../oci/mount-points.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import type { Snapshotter } from "../snapshots/snapshotter.ts";
@@ -66,8 +67,11 @@ async function layerFile(
     );
   }
   const { layer } = snapshotter.paths(namespace, source.snapshot);
+  const leftOut = [...mountPoints, ...mountPointParents].map((path) => path.slice(1));
   const blob = join(tools.scratch, `layer-${randomBytes(8).toString("hex")}`);
-  await tools.kernel.run([operation("diffLayer", { upper: layer, blob }, { cause: "commit" })], { parent: span });
+  await tools.kernel.run([operation("diffLayer", { upper: layer, blob, leftOut }, { cause: "commit" })], {
+    parent: span,
+  });
   return blob;
 }
 

@@ -4,6 +4,15 @@
  */
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 
+/** What Go says for an errno: clients look for these words. */
+const goTexts: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  ELOOP: "too many levels of symbolic links",
+  ENOENT: "no such file or directory",
+  ENOTDIR: "not a directory",
+  EPERM: "operation not permitted",
+};
+
 /** Operations that fail because of what the user asked to run. */
 const ofProcess = new Set(["lookPath", "execve", "cwd", "setUser", "setUserByName"]);
 
@@ -29,5 +38,7 @@ function processText(message: string, facts: HullError["facts"]): string {
   const end = message.indexOf(`: ${operation} `);
   const own = end <= 0 ? "" : message.slice(0, end).replace(/^exec \S+: (?=exec: )/, "");
   // Without words of its own the operation, its cause and its errno are what there is to say.
-  return own === "" || /^(exec \S+|start \S+)$/.test(own) ? message : own;
+  if (own === "" || /^(exec \S+|start \S+)$/.test(own)) return message;
+  const reason = goTexts[String(facts.errno)];
+  return own.endsWith(" failed") && reason !== undefined ? `${own}: ${reason}` : own;
 }

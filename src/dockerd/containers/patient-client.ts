@@ -27,8 +27,7 @@ const repeatable: ReadonlySet<string> = new Set([
 ]);
 
 /** Nobody listened: nothing has happened on the other side. */
-const unheard = (error: unknown): boolean =>
-  /\bconnect (ECONNREFUSED|ENOENT)\b.*\.sock\b|ECONNREFUSED/.test(messageOf(error));
+const unheard = (error: unknown): boolean => /\bconnect (ECONNREFUSED|ENOENT)\b|ECONNREFUSED/.test(messageOf(error));
 
 async function reached(name: string, work: () => Promise<unknown>): Promise<unknown> {
   const giveUpAt = Date.now() + AWAY_MS;

@@ -14,6 +14,7 @@ import { startOnce } from "./lifecycle/start-once.ts";
 import { type KillOptions, killContainer, restartContainer, stopContainer } from "./lifecycle/stop.ts";
 import { pruneContainers, pruneFilterNames } from "./prune.ts";
 import { createShape, updateShape } from "./shapes.ts";
+import { parseSignal } from "./signals.ts";
 import { isActive } from "./state.ts";
 import { emptySample, type Sample, type SampleOptions, sample } from "./stats.ts";
 import { top } from "./top.ts";
@@ -127,8 +128,10 @@ async function restart(deps: ContainerDeps, request: ApiRequest, response: ApiRe
 }
 
 async function kill(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
+  const signal = request.query.text("signal");
+  if (signal !== "") parseSignal(signal); // Refused whether there is such a container or not.
   const options = {
-    signal: request.query.text("signal"),
+    signal,
     abort: new AbortController().signal,
   };
   await changed(response, killed(deps, request, options));

@@ -1,11 +1,14 @@
 /** How errors look on the wire: Docker's `{"message": …}`; plain text below API 1.24. */
-import { codeOf, HullError, httpStatusOf, messageOf } from "../../platform/errors.ts";
+import { codeOf, HullError, httpStatusOf, isSystemError, messageOf } from "../../platform/errors.ts";
+import { isNoSpace } from "../../platform/reserve.ts";
 import type { ApiResponse } from "./response.ts";
 import { compareVersions } from "./version.ts";
 
 /** A HullError may carry its exact status where Docker's differs from the code's usual one. */
 export function statusOf(error: unknown): number {
   if (error instanceof HullError && typeof error.facts.httpStatus === "number") return error.facts.httpStatus;
+  // A file that the engine misses is not what the client asked for: 404 would tell it that the image, say, is missing.
+  if (isSystemError(error) || isNoSpace(error)) return 500;
   return httpStatusOf[codeOf(error)];
 }
 

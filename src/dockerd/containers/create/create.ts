@@ -1,6 +1,7 @@
 /** POST /containers/create: decides everything, makes it, or undoes it all. */
 import { randomBytes } from "node:crypto";
 import { digestOf } from "../../../oci/digest.ts";
+import { codeOf, HullError, messageOf } from "../../../platform/errors.ts";
 import type { SpanContext } from "../../../trace/context.ts";
 import type { ResolvedImage } from "../../images/api.ts";
 import { timeNow } from "../../time.ts";
@@ -18,6 +19,7 @@ import { readMachine } from "./machine.ts";
 import { type MadeMounts, makeMounts, planMounts } from "./mounts.ts";
 import { parseName, randomName } from "./names.ts";
 import { invalid } from "./refusal.ts";
+import { runtimeProgram, verifyRuntime } from "./runtime.ts";
 import { type CreateBody, configOf, endpointOf, hostConfigOf, imageDefaults } from "./settings.ts";
 import { verify } from "./verify.ts";
 import { containerOf } from "./verify-modes.ts";
@@ -44,7 +46,7 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   const { kept, warnings } = verify(wanted, readMachine());
   const draft = { ...wanted, hostConfig: kept };
   verifyLogConfig(draft.hostConfig.LogConfig);
-  verifyRuntime(deps, draft.hostConfig.Runtime);
+  verifyRuntime(deps.config, draft.hostConfig.Runtime);
   for (const link of draft.hostConfig.Links ?? []) verifyLink(deps, parseLink(link).reference);
   const plan = planMounts({ ...draft, lookUp: (reference) => namedContainer(deps, reference) });
   const name = named ?? randomName((taken) => deps.registry.isTaken(taken));
@@ -52,11 +54,17 @@ export async function createContainer(deps: ContainerDeps, request: CreateReques
   undo.use(deps.registry.reserve(name, id));
   const made = await makeMounts(plan, { volumes: deps.volumes, id, undo });
   const record: ContainerRecord = { ...draft, config: withSharedName(deps, draft), name, mounts: made.mounts };
-  const container = await make(deps, { record, image, made, undo, parent: request.parent });
+  const container = await make(deps, { record, image, made, undo, parent: request.parent }).catch(ownFault);
   undo.move();
   deps.registry.add(container);
   deps.events.container(container.record, "create");
   return { id, warnings };
+}
+
+/** What is missing while it is being made, the engine has lost: a 404 would tell the client that the image is to be pulled. */
+function ownFault(error: unknown): never {
+  if (codeOf(error) !== "not-found") throw error;
+  throw new HullError("internal", `create container: ${messageOf(error)}`, { cause: error });
 }
 
 /** In another container's network it has that one's host name too. */
@@ -175,11 +183,6 @@ function verifyEndpoints(endpoints: Readonly<Record<string, EndpointSettings>>, 
     );
 }
 
-function verifyRuntime(deps: ContainerDeps, runtime: string): void {
-  const known = ["runc", "hull-runc", "io.containerd.runc.v2", ...Object.keys(deps.config.runtimes)];
-  if (!known.includes(runtime)) throw invalid(`unknown or invalid runtime name: ${runtime}`);
-}
-
 interface Making {
   readonly record: ContainerRecord;
   readonly image: ResolvedImage;
@@ -201,6 +204,7 @@ async function make(deps: ContainerDeps, { record, image, made, undo, parent }: 
       parent: image.chainId,
       spec: Buffer.from(spec),
       directory: record.directory,
+      runtime: runtimeProgram(deps.config, record.hostConfig.Runtime),
     },
     parent,
   );

@@ -56,7 +56,7 @@ export function parseBind(spec: string, volumeDriver: string): WantedBind | Want
   const [source = "", target = "", mode = ""] = parts;
   if (parts.length > 3 || parts.some((part, i) => part === "" && i < 2))
     throw invalid(`invalid volume specification: '${spec}'`);
-  if (parts.length === 1) return anonymousVolume(checkedTarget(source, "volume", spec));
+  if (parts.length === 1) return anonymousVolume(checkedTarget(source, "volume", spec), volumeDriver);
   const flags = mode === "" ? [] : mode.split(",");
   checkModes(flags, mode);
   const writable = !flags.includes("ro");
@@ -124,13 +124,13 @@ function targetFault(target: string): string | undefined {
   return undefined;
 }
 
-export const anonymousVolume = (destination: string): WantedVolume => ({
+export const anonymousVolume = (destination: string, driver: string): WantedVolume => ({
   kind: "volume",
   name: "",
   destination: cleanPath(destination),
   writable: true,
   mode: "",
-  driver: "local",
+  driver,
   driverOptions: {},
   labels: {},
   copy: true,

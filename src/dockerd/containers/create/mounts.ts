@@ -40,7 +40,7 @@ export function planMounts({ config, hostConfig, lookUp }: MountWishes): Planned
     plan.set(wanted.destination, { kind: "wanted", wanted });
   }
   for (const path of Object.keys(config.Volumes ?? {})) {
-    const wanted = anonymousVolume(path);
+    const wanted = anonymousVolume(path, driver);
     if (!plan.has(wanted.destination) && !explicit.has(wanted.destination))
       plan.set(wanted.destination, { kind: "wanted", wanted });
   }
@@ -146,8 +146,7 @@ async function plainMount(wanted: Exclude<WantedMount, WantedVolume>): Promise<C
       recursiveReadOnly: "no",
       tmpfsOptions: wanted.options,
     };
-  if (!wanted.createSource && !(await exists(wanted.source)))
-    throw invalid(`invalid mount config for type "bind": bind source path does not exist: ${wanted.source}`);
+  if (!wanted.createSource && !(await exists(wanted.source))) throw sourceMissing(wanted.source);
   const { nonRecursive, recursiveReadOnly } = wanted;
   return {
     ...base,
@@ -160,6 +159,9 @@ async function plainMount(wanted: Exclude<WantedMount, WantedVolume>): Promise<C
   };
 }
 
+const sourceMissing = (source: string): Error =>
+  invalid(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
+
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
@@ -171,10 +173,13 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Before each start: -v makes a missing directory. Others were checked at create; when they went since, the start fails. */
-export async function ensureBindSources(mounts: readonly ContainerMount[]): Promise<void> {
+/** Before each start: -v makes a missing directory. Those of --mount were checked at create; when one went since, the start fails. */
+export async function ensureBindSources({ mounts, hostConfig }: ContainerRecord): Promise<void> {
+  const given = (hostConfig.Mounts ?? []).filter(({ BindOptions }) => BindOptions?.CreateMountpoint !== true);
+  const mustExist = new Set(given.map(({ Target }) => cleanPath(Target)));
   for (const mount of mounts) {
     if (mount.Type !== "bind" || (await exists(mount.Source))) continue;
+    if (mustExist.has(mount.Destination)) throw sourceMissing(mount.Source);
     try {
       await mkdir(mount.Source, { recursive: true, mode: 0o755 });
     } catch (error) {

@@ -5,6 +5,11 @@ import { invalid } from "./refusal.ts";
 
 const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
 
+/** Before anything else, also where limits are discarded. */
+export function verifyLeastMemory({ Memory: memory }: Resources): void {
+  if (memory !== 0 && memory < MIN_MEMORY_BYTES) throw invalid("Minimum memory limit allowed is 6MB");
+}
+
 export function verifyResources(resources: Resources, machine: Machine): void {
   verifyMemory(resources);
   verifyCpu(resources, machine);
@@ -14,7 +19,6 @@ export function verifyResources(resources: Resources, machine: Machine): void {
 
 function verifyMemory(r: Resources): void {
   const { Memory: memory, MemorySwap: swap, MemoryReservation: reservation, MemorySwappiness: swappiness } = r;
-  if (memory !== 0 && memory < MIN_MEMORY_BYTES) throw invalid("Minimum memory limit allowed is 6MB");
   if (memory > 0 && swap > 0 && swap < memory)
     throw invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
   if (memory === 0 && swap > 0)

@@ -6,7 +6,7 @@ import { discardUnsupported, type Fitted, privilegeWarnings } from "./discard.ts
 import type { Machine } from "./machine.ts";
 import { invalid } from "./refusal.ts";
 import { verifyModes } from "./verify-modes.ts";
-import { verifyResources } from "./verify-resources.ts";
+import { verifyLeastMemory, verifyResources } from "./verify-resources.ts";
 import { verifyTmpfs } from "./verify-tmpfs.ts";
 
 export interface Settings {
@@ -21,10 +21,11 @@ export function verify({ config, hostConfig }: Settings, machine: Machine): Fitt
   if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name))
     throw invalid("can't create 'AutoRemove' container with restart policy");
   verifyModes({ config, hostConfig });
-  verifyResources(hostConfig, machine);
+  verifyLeastMemory(hostConfig);
+  const { kept, warnings } = discardUnsupported(hostConfig, machine);
+  verifyResources(kept, machine);
   verifyHostSettings(hostConfig);
   verifyPorts(config, hostConfig);
-  const { kept, warnings } = discardUnsupported(hostConfig, machine);
   return { kept, warnings: [...warnings, ...warningsOf(kept), ...privilegeWarnings(kept, machine)] };
 }
 

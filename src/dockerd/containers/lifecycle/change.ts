@@ -9,7 +9,7 @@ import { parseName } from "../create/names.ts";
 import { invalid } from "../create/refusal.ts";
 import { resourcesOf } from "../create/settings.ts";
 import { verifyRestartPolicy } from "../create/verify.ts";
-import { verifyResources } from "../create/verify-resources.ts";
+import { verifyLeastMemory, verifyResources } from "../create/verify-resources.ts";
 import type { ContainerDeps } from "../deps.ts";
 import { renameOnNetworks } from "../network-change.ts";
 import type { updateShape } from "../shapes.ts";
@@ -75,8 +75,9 @@ export const updateContainer = (deps: ContainerDeps, container: Container, body:
     verifyRestartPolicy(wanted.RestartPolicy);
     const fault = changeFault(record.hostConfig, body);
     if (fault !== undefined) throw invalid(cannot(fault));
-    verifyResources(wanted, readMachine());
+    verifyLeastMemory(wanted);
     const { kept: hostConfig, warnings } = discardUnsupported(wanted, readMachine());
+    verifyResources(hostConfig, readMachine());
     await container.update({ hostConfig });
     if (isActive(record.state))
       await deps.tasks.update(record.id, specResources(hostConfig)).catch(async (error: unknown) => {

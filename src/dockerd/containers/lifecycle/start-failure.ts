@@ -1,5 +1,5 @@
 /** Why a start failed, in the words and codes that Docker's clients look for (moby daemon/start.go is the behaviour followed). Pure. */
-import { HullError, messageOf } from "../../../platform/errors.ts";
+import { type ErrorCode, HullError, messageOf } from "../../../platform/errors.ts";
 
 export interface StartFailure {
   /** 126 cannot be executed, 127 not found, 128 anything else. */
@@ -16,10 +16,14 @@ const PREFIX =
 const notFound = ["executable file not found", "no such file or directory", "system cannot find the file specified"];
 const notExecutable = ["permission denied", "is a directory", "not a directory", "exec format error"];
 
+const refusals: Partial<Record<ErrorCode, number>> = { conflict: 409, "invalid-argument": 400 };
+
 export function startFailure(error: unknown): StartFailure {
   const text = messageOf(error);
   const has = (parts: readonly string[]) => parts.some((part) => text.toLowerCase().includes(part));
-  const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
+  const isProcess = ['exec: "', "unable to start container process", "OCI runtime create failed"].some((mark) =>
+    text.includes(mark),
+  );
   if (isProcess && has(notFound)) return { exitCode: 127, message: wrapped(text), status: 400 };
   if (isProcess && has(notExecutable)) return { exitCode: 126, message: wrapped(text), status: 400 };
   const user = userReason(text);
@@ -27,7 +31,7 @@ export function startFailure(error: unknown): StartFailure {
   const message = text.startsWith("failed to create shim task: ")
     ? `failed to create task for container: ${text}`
     : text;
-  return { exitCode: 128, message, status: error instanceof HullError && error.code === "conflict" ? 409 : 500 };
+  return { exitCode: 128, message, status: (error instanceof HullError && refusals[error.code]) || 500 };
 }
 
 const userFaults =

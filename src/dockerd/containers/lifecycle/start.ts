@@ -134,7 +134,7 @@ async function prepare(deps: ContainerDeps, container: Container, parent: SpanCo
   const [sandbox] = await Promise.all([
     connect(deps, before, parent),
     mountVolumes(deps, before),
-    ensureBindSources(before.mounts),
+    ensureBindSources(before),
     mountSharedMemory(deps.kernel, before),
   ]);
   await writeNetworkFiles(before, sandbox, links);
