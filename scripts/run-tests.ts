@@ -19,6 +19,8 @@ interface Part {
 }
 
 const bun = process.execPath;
+/** Of one test, kill storms included. */
+const TEST_MS = "180000";
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 /** Runs a command, passes its output through and returns all of it with the exit code. */
@@ -59,24 +61,15 @@ function endToEndParts(): Part[] {
     .sort();
   return files.map((file) => ({
     name: `e2e ${file}`,
-    run: () => twice(`./${join("test", file)}`),
+    run: () => bunTest("--timeout", TEST_MS, `./${join("test", file)}`),
   }));
-}
-
-/** A file that fails is run once more, and said to be flaky when it passes then: a loaded machine, not a changed product. */
-async function twice(file: string): Promise<Counts> {
-  const first = await bunTest("--timeout", "60000", file);
-  if (first.failed === 0) return first;
-  const second = await bunTest("--timeout", "120000", file);
-  if (second.failed === 0) console.log(`FLAKY  ${file}: ${first.failed} failed in the first run, none in the second`);
-  return second;
 }
 
 const before = takeInventory();
 
 const parts: Part[] = [
   { name: "check", run: () => command("scripts/check") },
-  { name: "unit", run: () => twice("./src") },
+  { name: "unit", run: () => bunTest("--timeout", TEST_MS, "./src") },
   ...endToEndParts(),
   { name: "fuzz", run: () => command("scripts/fuzz", "--seconds", "60") },
   { name: "leftovers", run: leftovers },

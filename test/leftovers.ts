@@ -71,15 +71,12 @@ function mounts(): string[] {
     .map((line) => line.split(" ")[4] ?? "");
 }
 
-/** Those that hold a process: an empty directory of a container that is gone is known to stay now and then (docs/STATUS.md). */
 function cgroups(): string[] {
   const roots = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .filter((line) => / - cgroup2? /.test(line))
     .map((line) => line.split(" ")[4]!);
-  return roots
-    .flatMap((root) => directoriesBelow(root, 3))
-    .filter((path) => orEmpty(() => readFileSync(`${path}/cgroup.procs`, "utf8")) !== "");
+  return roots.flatMap((root) => directoriesBelow(root, 3));
 }
 
 function directoriesBelow(path: string, depth: number): string[] {

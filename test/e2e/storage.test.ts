@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { TestEngine } from "../engine.ts";
+import { run, TestEngine, until } from "../engine.ts";
 
 let engine: TestEngine;
 before(async () => {
@@ -101,12 +101,14 @@ test("cp moves files and directories both ways, running and stopped, and never o
 
 test("diff tells what changed, commit makes an image of it, export a tar", async () => {
   const id = await engine.ok("run", "-d", "busybox", "sh", "-c", "echo x > /new; rm /etc/group; sleep 1000");
-  await engine.ok("exec", id, "true");
+  await until(
+    "its changes are made",
+    async () => (await engine.docker("exec", id, "test", "!", "-e", "/etc/group")).code === 0,
+  );
   const changes = (await engine.ok("diff", id)).split("\n").sort();
   assert.deepEqual(changes, ["A /new", "C /etc", "D /etc/group"]);
   await engine.ok("commit", "-c", "CMD cat /new", id, "changed:1");
   assert.equal(await shell("changed:1"), "x");
-  const { run } = await import("../engine.ts");
   const listed = await run(["sh", "-c", `docker export ${id} | tar t`], { DOCKER_HOST: `unix://${engine.socket}` });
   assert.match(listed.stdout, /^new$/m);
   await engine.ok("rm", "-f", id);
@@ -118,7 +120,6 @@ test("save and load keep the image's id; each path of the archive exists", async
   const id = await engine.inspect("busybox", "{{.Id}}");
   await engine.ok("tag", "busybox", "other/name:v1");
   await engine.ok("save", "-o", archive, "other/name:v1");
-  const { run } = await import("../engine.ts");
   const names = (await run(["tar", "tf", archive], {})).stdout.split("\n");
   const manifest = JSON.parse((await run(["tar", "xOf", archive, "manifest.json"], {})).stdout) as {
     Config: string;
@@ -144,7 +145,6 @@ test("two containers of one image share its layers and have their own upper dire
 });
 
 test("import makes an image of a root file system", async () => {
-  const { run } = await import("../engine.ts");
   const host = { DOCKER_HOST: `unix://${engine.socket}` };
   const id = await engine.ok("create", "busybox");
   const ran = await run(["sh", "-c", `docker export ${id} | docker import -c 'CMD echo imported' - flat:1`], host);
