@@ -39,6 +39,7 @@ struct run {
   int supervisor;            /* stage: SEQPACKET to the supervisor; -1 otherwise */
   int init_pidfd;            /* exec: the container's init; -1 otherwise */
   bool cloned;               /* we are what clone made */
+  bool foreign;              /* the process is another runtime's: the plan ends without execve */
   bool ready;                /* waitStart or waitFifo has told the supervisor */
   int host_side;             /* SEQPACKET to the stage that stayed in the host's namespaces; -1: none */
   int host_pid;              /* our pid as the host sees it, where a later operation wants it */

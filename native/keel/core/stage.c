@@ -59,7 +59,7 @@ static int tell_results(struct run *run) {
 
 int stage_tell_ready(struct run *run) {
   int error = tell_results(run);
-  if (error == 0) error = tell(run->supervisor, (struct message_head){.kind = READY}, NULL, 0, -1);
+  if (error == 0) error = tell(run->supervisor, (struct message_head){.kind = READY, .index = run->foreign}, NULL, 0, -1);
   run->ready = error == 0;
   return error;
 }
@@ -90,7 +90,8 @@ static _Noreturn void stage_child(int supervisor, const struct stage_request *re
   child_keep_only((const int[]){run.supervisor, run.init_pidfd}, 2);
   if (error == 0) error = plan_run(&run, request->operations);
   else run.error = -error;
-  tell_failure(&run); /* a plan that succeeds ends in execve */
+  if (error == 0 && run.foreign) _exit(0);
+  tell_failure(&run); /* a plan that succeeds ends in execve, or in what another runtime has started */
   _exit(error ? 1 : 0);
 }
 
@@ -152,13 +153,17 @@ static int passed_descriptor(struct msghdr *m) {
 static void on_message(struct stage *stage, struct message_head head, struct blob bytes, int passed) {
   switch (head.kind) {
     case CLONED:
+      if (stage->pidfd >= 0) close(stage->pidfd);
       stage->pid = head.pid;
       stage->pidfd = passed;
       return;
     case CONSOLE: stage->master = passed; return;
     case STEPS: append(stage, 0, &stage->steps, bytes); return;
     case OUTPUTS: append(stage, 1, &stage->outputs, bytes); return;
-    case READY: stage->ready = true; return;
+    case READY:
+      stage->ready = true;
+      stage->foreign = head.index != 0;
+      return;
     case FAILED:
       stage->failed_index = head.index;
       stage->error = head.error ? head.error : ECANCELED;

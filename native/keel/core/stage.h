@@ -20,6 +20,7 @@ struct stage {
   int master;       /* its pty master, -1; the owner may take it and set -1 */
   int child;        /* the stage child itself; the owner's SIGCHLD */
   bool ready, gone;
+  bool foreign;     /* another runtime's commands start the process, which may end before they do */
   uint32_t failed_index;
   int error;        /* errno of a failure, 0 */
   struct blob steps, outputs, message;

@@ -111,8 +111,12 @@ static void after_exit(struct process *p) {
 }
 
 static void reap_child(struct process *p, const siginfo_t *info) {
-  if (p->slot->state != SLOT_STOPPED) exit_seen(p, status_of(info), realtime_ns());
   siginfo_t gone;
+  if (process_outlives(p, info->si_pid)) {
+    waitid(P_PID, (id_t)info->si_pid, &gone, WEXITED | WNOHANG);
+    return;
+  }
+  if (p->slot->state != SLOT_STOPPED) exit_seen(p, status_of(info), realtime_ns());
   waitid(P_PID, (id_t)info->si_pid, &gone, WEXITED | WNOHANG);
   after_exit(p);
 }
@@ -123,7 +127,13 @@ static struct process *process_of_pid(int pid) {
   return NULL;
 }
 
-static void reap_children(void) {
+static bool awaits_foreign(void) {
+  for (const struct process *p = shim.processes; p; p = p->next)
+    if (process_is_stand_in(p)) return true;
+  return false;
+}
+
+void exit_reap(void) {
   for (;;) {
     siginfo_t info = {0};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid == 0) return;
@@ -132,6 +142,7 @@ static void reap_children(void) {
       process_hear_stages();
       p = process_of_pid(info.si_pid);
     }
+    if (!p && awaits_foreign()) return; /* it may be what another runtime has just started: its stage will say */
     if (p) reap_child(p, &info);
     else waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG); /* an orphan that came to its subreaper */
   }
@@ -141,7 +152,7 @@ void exit_on_child(struct watch *watch, uint32_t events) {
   (void)events;
   struct signalfd_siginfo info;
   while (read(watch->fd, &info, sizeof info) > 0) continue;
-  reap_children();
+  exit_reap();
 }
 
 /* True when the kernel has told the status: it can from the reaping on. */

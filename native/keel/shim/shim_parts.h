@@ -164,11 +164,14 @@ int process_stage(struct process *p, struct cursor operations, const struct stdi
 int process_go(struct process *p, struct reply_to asked);
 void process_unstage(struct process *p);
 void process_hear_stages(void);
+bool process_is_stand_in(const struct process *p);       /* another runtime is starting what this stage stands in for */
+bool process_outlives(struct process *p, int pid);       /* `pid` was but its stand-in: the process itself is known now */
 void process_settle(struct process *p);                  /* it has ended: whoever waits for its stage gets what the stage said last */
 int process_restore(uint32_t number, const struct held *held, size_t count);
 
 /* shim_exit.c */
 void exit_watch(struct process *p);
+void exit_reap(void);
 void exit_on_child(struct watch *watch, uint32_t events);     /* SIGCHLD */
 void exit_on_timer(struct watch *watch, uint32_t events);
 void exit_scan_reaped(void);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "shim_parts.h"
 
+static void on_stage(struct watch *watch, uint32_t events);
+
 struct process *process_find(struct blob id) {
   for (struct process *p = shim.processes; p; p = p->next)
     if (strlen(p->slot->exec_id) == id.length && memcmp(p->slot->exec_id, id.bytes, id.length) == 0) return p;
@@ -98,6 +100,33 @@ static void on_ready(struct process *p) {
   else if (process_go(p, p->asked)) reply_errno(p->asked, ESRCH, NULL);
 }
 
+/* What the other runtime has started takes the place of its stand-in. */
+static void take_foreign(struct process *p) {
+  if (p->stage.pidfd < 0) return;
+  watch_close(&p->pidfd);
+  hold_drop(p->number, HELD_PIDFD);
+  p->slot->pid = p->stage.pid;
+  p->pidfd.fd = p->stage.pidfd;
+  p->stage.pidfd = -1;
+  hold_keep(p->number, HELD_PIDFD, p->pidfd.fd);
+  if (p->stage.master >= 0 && stdio_take_master(p, p->stage.master) == 0) {
+    p->stage.master = -1;
+    if (p->slot->rows || p->slot->columns) stdio_resize(p, (uint16_t)p->slot->rows, (uint16_t)p->slot->columns);
+    stdio_hold(p);
+    source_start(p);
+    feed_start(p);
+    clients_feed(p);
+  }
+  exit_watch(p);
+}
+
+bool process_is_stand_in(const struct process *p) { return p->staged && p->going && p->stage.child && p->stage.child == p->slot->pid; }
+
+bool process_outlives(struct process *p, int pid) {
+  if (process_is_stand_in(p)) on_stage(&p->stage_watch, 0);
+  return p->slot->pid != pid;
+}
+
 /* The stage's socket was closed: by execve, or by the death of a process that never was started. */
 static void on_closed(struct process *p) {
   if (!p->going) {
@@ -105,9 +134,11 @@ static void on_closed(struct process *p) {
     return;
   }
   p->slot->started_at_ns = realtime_ns();
+  take_foreign(p);
   if (p->slot->state == SLOT_CREATED) atomic_store(&p->slot->state, SLOT_RUNNING);
   reply_outcome(p->asked, outcome_of(p));
   process_unstage(p);
+  exit_reap(); /* what was left for it to claim */
 }
 
 static void on_stage(struct watch *watch, uint32_t events) {
@@ -124,6 +155,10 @@ static void on_stage(struct watch *watch, uint32_t events) {
 void process_settle(struct process *p) {
   on_stage(&p->stage_watch, 0);
   if (!p->staged) return;
+  if (p->going && p->stage.foreign) {
+    on_closed(p); /* it ran, and has ended before the runtime's `start` has */
+    return;
+  }
   if (p->going) reply_errno(p->asked, ESRCH, NULL);
   process_unstage(p);
 }

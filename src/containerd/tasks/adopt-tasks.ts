@@ -11,6 +11,7 @@ import { codeOf, messageOf } from "../../platform/errors.ts";
 import { taskPaths } from "../roots.ts";
 import { listBundles, readShimFile, readTaskFile, wasReported } from "./bundle.ts";
 import { removeCgroups } from "./delete-task.ts";
+import { foreignDelete, foreignOf } from "./foreign/runtime.ts";
 import { unmountOperation } from "./rootfs-mount.ts";
 import { ShimLink } from "./shim-link.ts";
 import { Task } from "./task.ts";
@@ -90,6 +91,8 @@ async function clear(host: TaskHost, namespace: string, id: string): Promise<voi
   const paths = taskPaths(host.roots, namespace, id);
   const file = await readTaskFile(paths.bundle);
   if (file) await host.plans.killAll(file.cgroup);
+  const runtime = file && foreignOf(host.roots, { namespace, id, identity: { file } });
+  if (runtime) await host.launcher.run([foreignDelete(runtime)]).catch((error) => host.warn(messageOf(error)));
   await pauseClient.stop(paths.pauseSocket).catch(() => undefined);
   const unmount = file === undefined || file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
   await host.launcher.run([...unmount, unmountOperation(join(paths.bundle, "rootfs"))]);

@@ -18,6 +18,8 @@ export interface TaskFile {
   readonly terminal: boolean;
   /** Where the root file system was mounted for this task; empty: it was not. */
   readonly mountedRoot: string;
+  /** Another OCI runtime's program, and the root file system it runs in; absent: our own. */
+  readonly runtime?: { readonly binary: string; readonly rootfs: string } | undefined;
   readonly pid: number;
 }
 

@@ -20,6 +20,10 @@ import { buryTask } from "./adopt-tasks.ts";
 import { bundleOperations, taskFile } from "./bundle.ts";
 import { removeCgroups } from "./delete-task.ts";
 import { createFailure } from "./failure.ts";
+import { runtimeBinary } from "./foreign/binary.ts";
+import { foreignFailure } from "./foreign/failure.ts";
+import { createStage, type ForeignRuntime, foreignDelete, foreignRuntime } from "./foreign/runtime.ts";
+import { numericUser, type SpecUser } from "./foreign/user.ts";
 import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
 import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
@@ -57,8 +61,9 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
     adopt(task, launched, host);
   } catch (error) {
     host.tasks.remove(task);
+    const failure = made.foreign ? await foreignFailure("create", made.paths.bundle, error) : createFailure(error);
     await undo(host, made);
-    throw createFailure(error);
+    throw failure;
   }
   host.events.publish(namespace, "/tasks/create", {
     containerId: id,
@@ -82,12 +87,17 @@ interface Prepared {
   readonly root: string;
   readonly file: ReturnType<typeof taskFile>;
   readonly host: readonly Operation[];
+  readonly stage: readonly Operation[];
+  readonly foreign: ForeignRuntime | undefined;
+  /** config.json */
+  readonly spec: Uint8Array;
 }
 
 function prepare(host: TaskHost, request: CreateTask, container: Container): Prepared {
   const { namespace, id, stdio } = request;
   const paths = taskPaths(host.roots, namespace, id);
-  checkRuntime(container);
+  const binary = runtimeBinary(container.runtime);
+  const foreign = foreignRuntime(binary, { roots: host.roots, namespace, id });
   const snapshot = snapshotOf(host, request, container);
   const spec = snapshot ? withRootPath(container.spec!.value, snapshot.root) : container.spec!.value;
   const plan = host.plans.container({ spec, namespace, id, bundle: paths.bundle });
@@ -96,15 +106,24 @@ function prepare(host: TaskHost, request: CreateTask, container: Container): Pre
   const { stdin, stdout, stderr } = stdio;
   const mountedRoot = mounts.length > 0 ? root : "";
   const terminal = stdio.terminal || plan.terminal;
-  const file = taskFile({ cgroup: plan.cgroup, stdin, stdout, stderr, terminal, mountedRoot });
+  const file = taskFile({
+    cgroup: plan.cgroup,
+    stdin,
+    stdout,
+    stderr,
+    terminal,
+    mountedRoot,
+    ...(foreign && { runtime: { binary, rootfs: root } }),
+  });
   const inBundle = root.startsWith(`${paths.bundle}/`);
   const steps = [
     ...bundleOperations(paths.bundle, spec, file),
     ...(inBundle ? [operation("mkdirAll", { path: root, mode: 0o711 }, { cause: "bundle" })] : []),
     ...mountOperations(mounts, root, join(host.roots.dataRoot, "overlay2")),
-    ...plan.host,
+    ...(foreign ? foreignGround(foreign, plan) : plan.host),
   ];
-  return { paths, plan, mounts, root, file, host: steps };
+  const stage = foreign ? createStage(foreign, { paths, terminal, hostPid: process.pid }) : plan.stage;
+  return { paths, plan, mounts, root, file, host: steps, stage, foreign, spec };
 }
 
 /** The container's own snapshot, unless the request brings a root; it is mounted where Docker shows it (MergedDir). */
@@ -122,21 +141,6 @@ function withRootPath(bytes: Uint8Array, root: string): Uint8Array {
   return Buffer.from(JSON.stringify({ ...spec, root: { ...(spec.root as object | undefined), path: root } }));
 }
 
-/** Only our own runtime so far; another one is named, not run as ours. */
-function checkRuntime(container: Container): void {
-  const name = container.runtime?.name ?? "";
-  const ours = [
-    "",
-    "io.containerd.runc.v2",
-    "io.containerd.runtime.v1.linux",
-    "io.containerd.runc.v1",
-    "io.containerd.hull.v1",
-  ];
-  if (!ours.includes(name)) {
-    throw new HullError("unimplemented", `runtime ${name} is not supported yet: use io.containerd.runc.v2`);
-  }
-}
-
 async function launch(host: TaskHost, request: CreateTask, made: Prepared): Promise<Launched> {
   const { namespace, id, log } = request;
   const { paths, plan } = made;
@@ -151,20 +155,39 @@ async function launch(host: TaskHost, request: CreateTask, made: Prepared): Prom
   };
   const stdio = shimStdio(made.file.terminal, request.stdio);
   const kept = await keptSandbox(request, paths);
-  const apart = kept || request.network !== undefined;
+  const apart = made.foreign !== undefined || kept || request.network !== undefined;
   const sockets = await groundwork(host, request, apart ? made.host : []);
+  if (made.foreign) await writeNumericSpec(host, made);
   if (!kept) {
     const pause = sandboxOperations(plan.namespaces, sockets);
-    return host.launcher.launch({ container, stdio, log, host: apart ? [] : made.host, pause, stage: plan.stage });
+    return host.launcher.launch({ container, stdio, log, host: apart ? [] : made.host, pause, stage: made.stage });
   }
   const reply = await pauseClient.forkShim(paths.pauseSocket, {
     container,
     stdio,
     ...(log && { log }),
-    stage: plan.stage,
+    stage: made.stage,
   });
   const { pausePid, shimPid, pid } = reply;
-  return { pausePid, shimPid, pid, steps: measuredSteps(plan.stage, reply.steps, undefined) };
+  return { pausePid, shimPid, pid, steps: measuredSteps(made.stage, reply.steps, undefined) };
+}
+
+/** Another runtime makes what it needs in its cgroups itself; that they are there lets the shim watch for OOM kills from the start. */
+const foreignGround = ({ root }: ForeignRuntime, plan: ContainerPlan): Operation[] => [
+  operation("mkdirAll", { path: root, mode: 0o700 }, { cause: "runtime" }),
+  ...plan.host.filter(({ name }) => name === "mkdirAll"),
+];
+
+/** Of what our specs use nothing is younger, and runtimes refuse versions younger than themselves. */
+const OCI_VERSION = "1.0.2";
+
+/** Other runtimes know no names: the container's files, mounted by now, tell the numbers. */
+async function writeNumericSpec(host: TaskHost, { spec, root, paths, file }: Prepared): Promise<void> {
+  const document = parseObject(spec, "config.json");
+  const process = document.process as { readonly user?: SpecUser };
+  const user = await numericUser(root, process.user ?? {});
+  const numeric = Buffer.from(JSON.stringify({ ...document, ociVersion: OCI_VERSION, process: { ...process, user } }));
+  await host.launcher.run(bundleOperations(paths.bundle, numeric, file));
 }
 
 /** What the launch stands on, made while the network is. Both have ended before a failure is told: what is undone is all there. */
@@ -221,6 +244,8 @@ function adopt(task: Task, launched: Launched, host: TaskHost): void {
 /** What was launched is killed, also when keel was killed before it could say what it had launched. */
 async function undo(host: TaskHost, made: Prepared): Promise<void> {
   const { cgroup } = made.plan;
+  if (made.foreign)
+    await host.launcher.run([foreignDelete(made.foreign)]).catch((error) => host.warn(messageOf(error)));
   await host.plans.killAll(cgroup).catch((error) => host.warn(messageOf(error)));
   await pauseClient.stop(made.paths.pauseSocket).catch(() => undefined);
   const unmount = made.file.mountedRoot === "" ? [] : [unmountOperation(made.root)];

@@ -5,10 +5,11 @@
 import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import { pauseClient } from "../../keel/shim-client.ts";
-import { codeOf, HullError } from "../../platform/errors.ts";
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { CgroupPlace } from "../../runc/cgroup/place.ts";
 import type { TaskPaths } from "../roots.ts";
 import { toTimestamp } from "../timestamp.ts";
+import { foreignDelete, foreignOf } from "./foreign/runtime.ts";
 import type { ProcessState } from "./process-state.ts";
 import { unmountOperation } from "./rootfs-mount.ts";
 import type { Task } from "./task.ts";
@@ -54,6 +55,7 @@ async function ended(task: Task): Promise<Stopped> {
 /** The bundle goes last: a next daemon finds by it what this one did not live to remove. */
 async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promise<void> {
   const { paths, file } = task.identity;
+  await endForeign(host, task);
   await endShim(host, task, keepSandbox);
   await supervisorsGone(task, keepSandbox);
   const unmount = file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
@@ -69,6 +71,12 @@ async function cleanUp(host: TaskHost, task: Task, keepSandbox: boolean): Promis
     await removeCgroups(host, file.cgroup);
     await again(() => host.launcher.run([bundle]));
   }
+}
+
+/** What another runtime keeps of it: without that its id could not be used again. */
+async function endForeign(host: TaskHost, task: Task): Promise<void> {
+  const runtime = foreignOf(host.roots, task);
+  if (runtime) await host.launcher.run([foreignDelete(runtime)]).catch((error) => host.warn(messageOf(error)));
 }
 
 /** The next ones bind the same socket paths: the old ones must be gone by then. */

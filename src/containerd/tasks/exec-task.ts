@@ -1,11 +1,16 @@
 /** One more process in a running task. */
 import { measuredSteps } from "../../keel/result.ts";
 import type { ShimStdio } from "../../keel/shim-records.ts";
+import { parseObject } from "../../oci/image.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Span } from "../../trace/tracer.ts";
 import { parseIdentifier } from "../identifier.ts";
 import { stdioUri } from "./create-task.ts";
 import { execFailure } from "./failure.ts";
+import { foreignFailure } from "./foreign/failure.ts";
+import { execStage, foreignOf } from "./foreign/runtime.ts";
+import { numericUser, type SpecUser } from "./foreign/user.ts";
+import type { CompileRequest, ExecPlan } from "./runtime.ts";
 import type { Task, TaskStdio } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
 
@@ -30,7 +35,7 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
   const { namespace, id } = task;
   const spec = host.stores.containers.get(namespace, id).spec!.value;
   const container = { spec, namespace, id, bundle: task.identity.paths.bundle };
-  const plan = host.plans.exec({ container, process: request.process, cgroup: task.identity.file.cgroup });
+  const plan = await execPlan(host, task, { ...request, container });
   const { stdin, stdout, stderr, ...rest } = request.stdio;
   const stdio = { stdin, stdout, stderr, terminal: plan.terminal };
   task.add({ execId, stdio, state: { kind: "created", pid: 0 } });
@@ -57,6 +62,23 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
   });
 }
 
+interface ExecWork extends ExecTask {
+  readonly container: CompileRequest;
+}
+
+/** Compiled: our own steps, or the command line of the runtime that made the container. */
+async function execPlan(host: TaskHost, task: Task, { execId, process, container }: ExecWork): Promise<ExecPlan> {
+  const { paths, file } = task.identity;
+  const plan = host.plans.exec({ container, process, cgroup: file.cgroup });
+  const runtime = foreignOf(host.roots, task);
+  if (runtime === undefined || file.runtime === undefined) return plan;
+  const document = parseObject(process, "process.json");
+  const user = await numericUser(file.runtime.rootfs, (document.user ?? {}) as SpecUser);
+  const numeric = Buffer.from(JSON.stringify({ ...document, user }));
+  const exec = { paths, terminal: plan.terminal, hostPid: globalThis.process.pid, execId, process: numeric };
+  return { stage: execStage(runtime, exec), terminal: plan.terminal };
+}
+
 export interface StartProcess {
   /** "": init. */
   readonly execId: string;
@@ -71,7 +93,13 @@ export function startProcess(host: TaskHost, task: Task, { execId, span }: Start
       throw new HullError("failed-precondition", `cannot start a ${state.kind} process: ${execId || task.id}`);
     // From the start byte to the shim's word that the program has taken over.
     using execve = span.child("execve");
-    await task.shim().call((shim, options) => shim.start(execId, options));
+    try {
+      await task.shim().call((shim, options) => shim.start(execId, options));
+    } catch (error) {
+      const { paths } = task.identity;
+      if (execId !== "" && foreignOf(host.roots, task)) throw await foreignFailure("exec", paths.bundle, error);
+      throw error;
+    }
     execve.end();
     markStarted(host, task, execId);
     return state.pid;

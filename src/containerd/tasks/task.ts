@@ -98,6 +98,11 @@ export class Task {
     return isRunning(this.shimPid);
   }
 
+  /** True while init lives. */
+  isAlive(): boolean {
+    return isRunning(this.init.state.pid);
+  }
+
   /** True while its pause lives. */
   hasPause(): boolean {
     return isRunning(this.pausePid);

@@ -5,6 +5,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
+import { OptionsSchema } from "../../containerd/gen/containerd/runc/v1/options_pb.ts";
 import { Kind } from "../../containerd/gen/containerd/services/snapshots/v1/snapshots_pb.ts";
 import { type ExitRecord, type TaskInfo, TaskOptionsSchema } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
@@ -49,6 +50,8 @@ export interface NewContainer {
   readonly spec: Uint8Array;
   /** Of the engine's own record. */
   readonly directory: string;
+  /** Program of another OCI runtime; absent: our own. */
+  readonly runtime?: string | undefined;
 }
 
 export interface NewExec extends StdioWish {
@@ -63,6 +66,14 @@ export interface NewExec extends StdioWish {
 const SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 const RESOURCES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 export const SPILL_BYTES = 1024 ** 3;
+
+/** As dockerd names another runtime to containerd. */
+function runtimeOf(binaryName: string | undefined) {
+  const name = "io.containerd.runc.v2";
+  if (binaryName === undefined) return { name };
+  const value = toBinary(OptionsSchema, create(OptionsSchema, { binaryName }));
+  return { name, options: { typeUrl: OptionsSchema.typeName, value } };
+}
 
 export class Tasks {
   private readonly client: ContainerdClient;
@@ -91,7 +102,7 @@ export class Tasks {
               id,
               labels,
               image: wanted.imageName,
-              runtime: { name: "io.containerd.runc.v2" },
+              runtime: runtimeOf(wanted.runtime),
               spec: { typeUrl: SPEC_TYPE, value: wanted.spec },
               snapshotter,
               snapshotKey: id,

@@ -16,6 +16,8 @@ export function execFailure(error: unknown): ExecFailure {
   const isProcess = text.includes('exec: "') || text.includes("unable to start container process");
   const user = userReason(text);
   if (user !== undefined) return { exitCode: 126, message: user, status: 400 };
+  if (text.includes("OCI runtime exec failed") && !isProcess)
+    return { exitCode: has("not found", "no such file") ? 127 : 126, message: text, status: 400 };
   const message = isProcess ? `${PREFIX}${processReason(text)}: unknown` : text;
   if (isProcess && has("executable file not found", "no such file or directory"))
     return { exitCode: 127, message, status: 400 };

@@ -17,6 +17,7 @@ const defaults = {
   runtime: "runc",
   init: false,
   cgroupns: "private",
+  privilegedCgroupns: "private",
   ipcMode: "private",
 } as const;
 
