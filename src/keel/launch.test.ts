@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -101,6 +102,30 @@ test("an aborted launch leaves no process", async () => {
   abort.abort();
   await assert.rejects(launching, /cancelled/);
   await until("no process is left", () => processesOf(asked.container.id).length === 0);
+});
+
+test("a launch that was begun before its serve was killed leaves nothing: nobody would know of it", async () => {
+  const mine = await KeelServe.open();
+  const gate = join(directory, "gate");
+  execFileSync("mkfifo", [gate]);
+  const blocked = operation("open", { slot: 1, flags: 0, path: gate });
+  const asked = launchOf({ stage: [blocked, ...stageOf(["/bin/sleep", "100"], { pidNamespace: true })] });
+  const launching = mine.launch(asked);
+  await until("the launch is under way", () => processesOf(asked.container.id).length > 0);
+  process.kill(mine.pid, "SIGKILL");
+  await assert.rejects(launching, { code: "unavailable" });
+  await until("the launch goes on", () => {
+    try {
+      closeSync(openSync(gate, constants.O_WRONLY | constants.O_NONBLOCK));
+      return true;
+    } catch {
+      return false; // ENXIO: it has not come there yet.
+    }
+  });
+  await until("no process is left", () => processesOf(asked.container.id).length === 0);
+  await until("pause has ended", () => !existsSync(asked.container.pauseSocket));
+  assert.ok(!existsSync(asked.container.shimSocket) && !existsSync(join(asked.container.stateDir, "shim.json")));
+  await mine[Symbol.asyncDispose]();
 });
 
 test("containers outlive the serve that launched them", async () => {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { pauseClient, readExitRecord, type ShimEvent } from "./shim-client.ts";
 import { alive, readAll, stageOf, stopServe, TestContainer, unframe, until } from "./shim-harness.ts";
@@ -237,6 +239,21 @@ test("killing pause leaves the process alone, and its exit is still told with it
     await until("the shim ends", () => client.closed);
     socket.destroy();
   }
+});
+
+test("a shim that has lost pause ends when its process has and nobody is connected; what it knew is on disk", async () => {
+  await using box = await TestContainer.create({ argv: ["/bin/sleep", "100"] });
+  const client = await box.client();
+  await client.start();
+  process.kill(box.pids!.pausePid, "SIGKILL");
+  await until("pause is gone", () => !alive(box.pids!.pausePid));
+  await client.kill({ signal: 9 });
+  assert.deepEqual((await client.wait()).status, { signal: 9, coreDumped: false });
+  assert.ok(alive(box.pids!.shimPid), "it stays for who is connected");
+  client.close();
+  await until("the shim ends", () => !alive(box.pids!.shimPid));
+  assert.deepEqual((await readExitRecord(box.directory))?.status, { signal: 9, coreDumped: false });
+  assert.ok(existsSync(join(box.directory, "shim.json")) && !existsSync(box.container.shimSocket));
 });
 
 test("pause outlives its container: the same namespaces serve the next start", async () => {

@@ -133,7 +133,7 @@ void shim_died(void) {
   pause_state.shim = 0;
   if (pause_state.goodbye) {
     held_drop_all();
-    if (pause_state.first_launch && !pause_state.launched) pause_end(1);
+    if (pause_state.first_launch && (!pause_state.launched || pause_state.reply.fd >= 0)) pause_end(1); /* nobody knows of us */
     if (pause_state.end_with_shim) pause_end(0);
     launch_answered();
     return;

@@ -100,6 +100,6 @@ _Noreturn void shim_main(const struct shim_start *start) {
   else launch();
   error = loop_run();
   unlink(shim.config->shim_socket);
-  files_remove_shim();
+  if (shim.ending) files_remove_shim(); /* else a daemon is still to find by it what has ended */
   leave(error ? 1 : 0);
 }

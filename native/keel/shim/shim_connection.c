@@ -1,6 +1,7 @@
 /* The shim's socket: connections, answers, and those who wait. Nobody's slowness is felt by anyone else. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,13 @@ static void shift_outputs(char *bytes, size_t length, uint32_t by) {
 
 enum { STEP_BYTES = 16 };
 
+/* Who asked for it was killed and what it began is undone by now: nobody would ever start or end it. */
+static _Noreturn void launch_untold(void) {
+  const struct process *init = process_find((struct blob){"", 0});
+  if (init) signal_process(init, SIGKILL);
+  shim_abandon();
+}
+
 /* To whoever asked for the launch: serve through its descriptor, or a client of pause's. */
 static void send_launch(struct outcome outcome) {
   struct launch_reply *reply = &shim.start.reply;
@@ -129,11 +137,12 @@ static void send_launch(struct outcome outcome) {
   struct reply_record record = result_record(&outcome);
   size_t size = 0;
   uint8_t *frame = frame_build(REPLY_TYPE, reply->id, &record, 1, &size);
-  if (frame) send_whole(reply->fd, frame, size);
+  int error = frame ? send_whole(reply->fd, frame, size) : -ENOMEM;
   free(frame);
   free(bytes);
   close(reply->fd);
   reply->fd = -1;
+  if (error) launch_untold();
   hold_say(HOLD_ANSWERED, 0);
 }
 

@@ -26,6 +26,8 @@ export interface AddLayerRequest {
   readonly snapshotter: Snapshotter;
   readonly keepReplaced: boolean;
   readonly span?: SpanContext | undefined;
+  /** An image that nobody waits for any more is not made. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export async function addLayer(tools: ImageTools, request: AddLayerRequest): Promise<ImageRecord> {
@@ -45,6 +47,7 @@ export async function addLayer(tools: ImageTools, request: AddLayerRequest): Pro
     labels: stackLabels(request.snapshotter.name, diffIds),
   });
   const target = await writeDocument(content, request.namespace, encodeManifest({ family, config, layers }));
+  request.signal?.throwIfAborted();
   const name = request.name === "" ? danglingName(target.digest) : request.name;
   return images.point(request.namespace, { name, target, labels: {} }, request.keepReplaced);
 }

@@ -98,6 +98,7 @@ async function newImage(
     snapshotter: tools.stores.snapshotters.get(snapshotter),
     keepReplaced,
     span: callOf(context).span.context,
+    signal: context.signal,
   });
   return detailsOf(tools, namespace, image);
 }

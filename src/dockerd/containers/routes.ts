@@ -42,7 +42,7 @@ export function lifecycleRoutes(deps: ContainerDeps): readonly Route[] {
     route("POST", "/containers/{id}/restart", restart),
     route("POST", "/containers/{id}/kill", kill),
     route("POST", "/containers/{id}/pause", (_, request, response) =>
-      changed(response, pauseContainer(deps, found(deps, request))),
+      changed(response, pauseContainer(deps, found(deps, request), { briefly: false })),
     ),
     route("POST", "/containers/{id}/unpause", (_, request, response) =>
       changed(response, unpauseContainer(deps, found(deps, request))),

@@ -19,6 +19,12 @@ test("a run goes from created over running and paused to exited and remembers it
   assert.deepEqual([restarting.kind, next(restarting, started).kind], ["restarting", "running"]);
 });
 
+test("a pause for the engine's own sake is over with it", () => {
+  const briefly = next(running, { kind: "paused", briefly: true });
+  assert.equal(briefly.kind === "paused" && briefly.briefly, true);
+  assert.deepEqual(next(briefly, { kind: "resumed" }), running);
+});
+
 test("a failed start leaves a new container created and an old one exited, with code and text", () => {
   const failed: StateEvent = { kind: "startFailed", exitCode: 127, error: "no such file" };
   assert.deepEqual(next(newState, failed), { ...newState, exitCode: 127, error: "no such file" });

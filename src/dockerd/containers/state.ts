@@ -24,7 +24,12 @@ interface History {
 export type ContainerState =
   | (History & { readonly kind: "created" })
   | (History & { readonly kind: "running"; readonly pid: number })
-  | (History & { readonly kind: "paused"; readonly pid: number })
+  | (History & {
+      readonly kind: "paused";
+      readonly pid: number;
+      /** Only while the engine itself looks at its files: the next engine lets it go on. */
+      readonly briefly?: true;
+    })
   | (History & { readonly kind: "restarting" })
   | (History & { readonly kind: "exited" })
   | (History & { readonly kind: "removing"; readonly wasStarted: boolean })
@@ -35,7 +40,7 @@ export type StateKind = ContainerState["kind"];
 export type StateEvent =
   | { readonly kind: "started"; readonly pid: number; readonly at: string }
   | { readonly kind: "startFailed"; readonly exitCode: number; readonly error: string }
-  | { readonly kind: "paused" }
+  | { readonly kind: "paused"; readonly briefly?: true }
   | { readonly kind: "resumed" }
   | { readonly kind: "outOfMemory" }
   | {
@@ -84,10 +89,10 @@ export function next(state: ContainerState, event: StateEvent): ContainerState {
       };
     case "paused":
       if (state.kind !== "running") throw illegal(state, event);
-      return { ...state, kind: "paused" };
+      return { ...state, kind: "paused", ...(event.briefly && { briefly: true }) };
     case "resumed":
       if (state.kind !== "paused") throw illegal(state, event);
-      return { ...state, kind: "running" };
+      return { ...history, kind: "running", pid: state.pid };
     case "outOfMemory":
       return isActive(state) ? { ...state, oomKilled: true } : state;
     case "exited":

@@ -118,6 +118,11 @@ const withoutZeros = (config: object): Record<string, unknown> =>
 /** A running container stands still while its files are read. */
 async function pausedWhile(deps: ContainerDeps, container: Container, wanted: boolean): Promise<AsyncDisposable> {
   if (!wanted || container.state.kind !== "running") return { [Symbol.asyncDispose]: async () => undefined };
-  await pauseContainer(deps, container);
-  return { [Symbol.asyncDispose]: () => unpauseContainer(deps, container) };
+  await pauseContainer(deps, container, { briefly: true });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      // It may have been ended, or let go on, by somebody else meanwhile.
+      if (container.state.kind === "paused" && container.state.briefly) await unpauseContainer(deps, container);
+    },
+  };
 }

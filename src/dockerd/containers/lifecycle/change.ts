@@ -16,15 +16,24 @@ import type { updateShape } from "../shapes.ts";
 import { resourcesOf as specResources } from "../spec/resources.ts";
 import { isActive } from "../state.ts";
 
-export const pauseContainer = (deps: ContainerDeps, container: Container): Promise<void> =>
+/** `briefly`: for the engine's own sake. Then it is recorded first: an engine that is killed over it is followed by one that knows. */
+export const pauseContainer = (
+  deps: ContainerDeps,
+  container: Container,
+  { briefly }: { readonly briefly: boolean },
+): Promise<void> =>
   container.queue.run(async () => {
     const { state, id } = container.record;
     if (state.kind === "paused") throw new HullError("conflict", `Container ${id} is already paused`);
     if (state.kind === "restarting")
       throw new HullError("conflict", `Container ${id} is restarting, wait until the container is running`);
     if (state.kind !== "running") throw new HullError("conflict", `Container ${id} is not running`);
-    await deps.tasks.pause(id);
-    await container.move({ kind: "paused" });
+    if (briefly) await container.move({ kind: "paused", briefly });
+    await deps.tasks.pause(id).catch(async (error: unknown) => {
+      if (briefly) await container.move({ kind: "resumed" });
+      throw error;
+    });
+    if (!briefly) await container.move({ kind: "paused" });
     deps.events.container(container.record, "pause");
   });
 

@@ -74,6 +74,7 @@ export class Supervisor implements ExitActions {
         const isUnchanged = container.state === state;
         const task = isUnchanged ? tasks.get(container.id) : await this.deps.tasks.info(container.id);
         await this.#agree(container, reconcile(container.state, observed(task)));
+        if (isFirst) await this.#endBriefPause(container);
         if (isFirst) this.#startWithEngine(container);
       }),
     );
@@ -142,6 +143,15 @@ export class Supervisor implements ExitActions {
       await container.move({ kind: decision.paused ? "paused" : "resumed" });
     await this.#refreshSandbox(container);
     this.deps.health.start(container);
+  }
+
+  /** The engine that paused it for its own sake is gone. */
+  async #endBriefPause(container: Container): Promise<void> {
+    const { state } = container;
+    if (state.kind !== "paused" || !state.briefly) return;
+    await this.deps.tasks.resume(container.id);
+    await container.move({ kind: "resumed" });
+    this.deps.events.container(container.record, "unpause");
   }
 
   async #refreshSandbox(container: Container): Promise<void> {
