@@ -66,7 +66,7 @@ for (const name of Object.keys(programs)) {
     const missing = await engine.docker("run", "--rm", "--runtime", name, "busybox", "nope");
     assert.equal(missing.code, 127);
     assert.match(missing.stderr, /OCI runtime create failed.*not found in \$PATH/s);
-    assert.equal((await engine.docker("run", "--rm", "--runtime", name, "busybox", "/etc")).code, 126);
+    assert.equal((await engine.docker("run", "--rm", "--runtime", name, "busybox", "/etc/passwd")).code, 126);
     const user = await engine.docker("run", "--rm", "--runtime", name, "-u", "nobody-here", "busybox", "true");
     assert.match(user.stderr, /unable to find user nobody-here: no matching entries in passwd file/);
     assert.deepEqual(kept(), []);
