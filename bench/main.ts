@@ -8,6 +8,7 @@ import { TestEngine } from "../test/engine.ts";
 import { root } from "../test/tidy/source-tree.ts";
 import { PeerDocker } from "./peer-docker.ts";
 import { formatTable, type Row } from "./row.ts";
+import { containerdRow } from "./rows/containerd.ts";
 import { idleRow, manyRows } from "./rows/many.ts";
 import { runRows } from "./rows/run.ts";
 import { runtimeRow } from "./rows/runtime.ts";
@@ -20,6 +21,7 @@ async function measure(directory: string): Promise<Row[]> {
   const rows: Row[] = [await runtimeRow(directory, join(directory, "layer.tar"), join(root, "dist/bin/hull-runc"))];
   await using engine = await TestEngine.start();
   rows.push(idleRow(engine));
+  rows.push(await containerdRow(engine.execRoot, join(directory, "bundle")));
   {
     await using peer = await PeerDocker.start(base.archive);
     console.log(`peer: dockerd ${await peer.version()}`);
