@@ -13,6 +13,8 @@ export type FlagKind =
   | "list"
   /** A number of bytes: `512m`, `1g`. */
   | "bytes"
+  /** As bytes, or -1. */
+  | "swap"
   /** A Go duration: `1m30s`. */
   | "duration"
   /** Repeatable `key=value`. */
@@ -29,6 +31,8 @@ export interface Flag {
   /** Shown as "(default ...)". */
   readonly default?: string;
   readonly hidden?: boolean;
+  /** Why a value is refused, in docker's words; undefined: it is fine. */
+  readonly check?: (value: string) => string | undefined;
   /** The value when given without one (`--pull` in some commands). */
   readonly bare?: string;
 }
@@ -118,9 +122,9 @@ class FlagParser {
       return;
     }
     const bare = flag.kind === "bool" ? "true" : flag.bare;
-    if (equals >= 0) this.#set(flag, argument.slice(equals + 1), `--${name}`);
-    else if (bare !== undefined) this.#set(flag, bare, `--${name}`);
-    else this.#set(flag, this.#nextArgument(`--${name}`), `--${name}`);
+    if (equals >= 0) this.#set(flag, argument.slice(equals + 1));
+    else if (bare !== undefined) this.#set(flag, bare);
+    else this.#set(flag, this.#nextArgument(`--${name}`));
   }
 
   #short(argument: string): void {
@@ -135,13 +139,12 @@ class FlagParser {
         throw new HullError("invalid-argument", `unknown shorthand flag: '${letter}' in ${argument}`);
       }
       const rest = argument.slice(i + 1);
-      const shown = `-${letter}, --${flag.name}`;
       if (flag.kind === "bool" && !rest.startsWith("=")) {
-        this.#set(flag, "true", shown);
+        this.#set(flag, "true");
         continue;
       }
       const value = rest === "" ? this.#nextArgument(`'${letter}' in ${argument}`) : rest.replace(/^=/, "");
-      this.#set(flag, value, shown);
+      this.#set(flag, value);
       return;
     }
   }
@@ -151,12 +154,12 @@ class FlagParser {
     return this.argv[this.#at++]!;
   }
 
-  #set(flag: Flag, value: string, shown: string): void {
-    const problem = problemWith(flag.kind, value);
+  #set(flag: Flag, value: string): void {
+    const problem = problemWith(flag.kind, value) ?? flag.check?.(value);
     if (problem !== undefined) {
       throw new HullError(
         "invalid-argument",
-        `invalid argument ${JSON.stringify(value)} for "${shown}" flag: ${problem}`,
+        `invalid argument ${JSON.stringify(value)} for "${shownName(flag)}" flag: ${problem}`,
       );
     }
     const values = this.#given.get(flag.name);
@@ -164,6 +167,8 @@ class FlagParser {
     else this.#given.set(flag.name, [value]);
   }
 }
+
+const shownName = ({ short, name }: Flag): string => (short === undefined ? `--${name}` : `-${short}, --${name}`);
 
 function problemWith(kind: FlagKind, value: string): string | undefined {
   switch (kind) {
@@ -178,9 +183,12 @@ function problemWith(kind: FlagKind, value: string): string | undefined {
     case "float":
       return value !== "" && Number.isFinite(Number(value))
         ? undefined
-        : `strconv.ParseFloat: parsing ${JSON.stringify(value)}: invalid syntax`;
+        : `failed to parse ${value} as a rational number`;
+    case "swap":
     case "bytes":
-      return parseBytes(value) === undefined ? `invalid size: '${value}'` : undefined;
+      return (parseBytes(value) ?? -1) < 0 && !(kind === "swap" && value === "-1")
+        ? `invalid size: '${value}'`
+        : undefined;
     case "duration":
       return parseDurationNs(value) === undefined ? `time: invalid duration ${JSON.stringify(value)}` : undefined;
     default:

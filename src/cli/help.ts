@@ -12,6 +12,7 @@ const kindWord: Readonly<Record<FlagKind, string>> = {
   float: "decimal",
   list: "list",
   bytes: "bytes",
+  swap: "bytes",
   duration: "duration",
   map: "map",
 };

@@ -110,7 +110,14 @@ function parseArguments(program: string, { name, command, rest }: ToParse) {
     const [least, most] = command.operands;
     const count = parsed.operands.length;
     if (!parsed.help && (count < least || count > most)) {
-      throw new ExitError(1, `${program}: '${program} ${name}' ${countRule(least, most)}${hint}`);
+      const rule = `${program}: '${program} ${name}' ${countRule(least, most)}${hint}`;
+      // docker says "See" in this one case.
+      throw new ExitError(
+        1,
+        most === Number.POSITIVE_INFINITY
+          ? rule.replace(/\n\nRun (?='[^']*' for more information$)/, "\n\nSee ")
+          : rule,
+      );
     }
     return parsed;
   } catch (error) {

@@ -1,5 +1,4 @@
 import { HullError } from "../../platform/errors.ts";
-import type { HttpResponse } from "../../platform/http-client.ts";
 import type { Command } from "../command.ts";
 import type { ContainerDetails } from "../container-details.ts";
 import { attachStreams } from "../streams/attached.ts";
@@ -18,10 +17,10 @@ export const command: Command = {
   async run({ flags, operands, session }) {
     const details = await session.json<ContainerDetails>({ path: `/containers/${operands[0]}/json` });
     const { Id: id, State: state } = details;
-    if (!state.Running) throw new HullError("conflict", "cannot attach to a stopped container, start it first");
-    if (state.Paused) throw new HullError("conflict", "cannot attach to a paused container, unpause it first");
+    if (!state.Running) throw new HullError("conflict", "You cannot attach to a stopped container, start it first");
+    if (state.Paused) throw new HullError("conflict", "You cannot attach to a paused container, unpause it first");
     if (state.Restarting)
-      throw new HullError("conflict", "cannot attach to a restarting container, wait until it is running");
+      throw new HullError("conflict", "You cannot attach to a restarting container, wait until it is running");
     const stdin = details.Config.OpenStdin && !flags.bool("no-stdin");
     const terminal = details.Config.Tty;
     if (terminal && stdin && !stdinIsTerminal())
@@ -34,22 +33,12 @@ export const command: Command = {
       query: { stream: true, stdin, stdout: true, stderr: true, ...(keys === undefined ? {} : { detachKeys: keys }) },
     });
     using cleanup = new DisposableStack();
-    const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
+    const attached = cleanup.use(attachStreams(stream, { terminal, stdin, detachKeys: keys }));
     if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
     if (terminal) {
       cleanup.use(followResize(session, `/containers/${id}`));
     }
-    await attached.done;
-    return exitCode(waiting, () => session.json<ContainerDetails>({ path: `/containers/${id}/json` }));
+    if ((await attached.done) === "detached") throw new HullError("cancelled", "read escape sequence");
+    return ((await waiting.json()) as { StatusCode: number }).StatusCode;
   },
 };
-
-/** The container's exit code, or 0 when the user detached and it still runs. */
-async function exitCode(waiting: HttpResponse, inspect: () => Promise<ContainerDetails>): Promise<number> {
-  const ended = waiting.json() as Promise<{ StatusCode: number }>;
-  const still = inspect().then(
-    (details) => details.State.Running,
-    () => false,
-  );
-  return (await still) ? 0 : (await ended).StatusCode;
-}

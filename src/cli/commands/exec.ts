@@ -1,3 +1,4 @@
+import { HullError } from "../../platform/errors.ts";
 import { ANY_NUMBER, type Command, type Invocation } from "../command.ts";
 import { parseEnvironment } from "../container-options/environment.ts";
 import { ExitError } from "../exit-error.ts";
@@ -39,7 +40,12 @@ export const command: Command = {
       await session.call({ method: "POST", path: `/exec/${id}/start`, body: start });
       return 0;
     }
-    return attachedExec(session, id, { start, stdin: body.AttachStdin, terminal: body.Tty });
+    return attachedExec(session, id, {
+      start,
+      stdin: body.AttachStdin,
+      terminal: body.Tty,
+      detachKeys: body.DetachKeys,
+    });
   },
 };
 
@@ -67,9 +73,11 @@ interface AttachedExec {
   readonly start: unknown;
   readonly stdin: boolean;
   readonly terminal: boolean;
+  readonly detachKeys: string | undefined;
 }
 
-async function attachedExec(session: Session, id: string, { start, stdin, terminal }: AttachedExec): Promise<number> {
+async function attachedExec(session: Session, id: string, exec: AttachedExec): Promise<number> {
+  const { start, stdin, terminal, detachKeys } = exec;
   const stream = await session.hijack({
     method: "POST",
     path: `/exec/${id}/start`,
@@ -77,11 +85,11 @@ async function attachedExec(session: Session, id: string, { start, stdin, termin
     body: JSON.stringify(start),
   });
   using cleanup = new DisposableStack();
-  const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
+  const attached = cleanup.use(attachStreams(stream, { terminal, stdin, detachKeys }));
   if (terminal) {
     cleanup.use(followResize(session, `/exec/${id}`));
   }
-  await attached.done;
+  if ((await attached.done) === "detached") throw new HullError("cancelled", "read escape sequence");
   const result = await session.json<{ ExitCode: number | null }>({ path: `/exec/${id}/json` });
   return result.ExitCode ?? 0;
 }

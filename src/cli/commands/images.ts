@@ -50,7 +50,7 @@ function listing(truncate: boolean): Listing<Line> {
       },
       Containers: {
         header: "CONTAINERS",
-        value: ({ image }) => (image.Containers < 0 ? "N/A" : String(image.Containers)),
+        value: () => "N/A",
       },
     },
   };

@@ -27,7 +27,13 @@ export const command: Command = {
   run({ flags, operands, session }) {
     const type = flags.text("type");
     if (type !== undefined && !pathOf[type])
-      throw new HullError("invalid-argument", `${JSON.stringify(type)} is not a valid value for --type`);
+      throw new HullError(
+        "invalid-argument",
+        `unknown type: ${JSON.stringify(type)}: must be one of ${Object.keys(pathOf)
+          .map((known) => JSON.stringify(known))
+          .sort()
+          .join(", ")}`,
+      );
     const types = type === undefined ? Object.keys(pathOf) : [type];
     return inspectEach(operands, flags.text("format"), (name) =>
       findObject(session, name, { types, size: flags.bool("size") }),
@@ -49,9 +55,8 @@ async function findObject(
         query,
       });
     } catch (error) {
-      if (!(error instanceof HullError) || error.code !== "not-found") throw error;
+      if (!(error instanceof HullError) || error.code !== "not-found" || wanted.types.length === 1) throw error;
     }
   }
-  const kind = wanted.types.length === 1 ? wanted.types[0]! : "object";
-  throw new HullError("not-found", `Error: No such ${kind}: ${name}`);
+  throw new HullError("not-found", `Error: No such object: ${name}`);
 }

@@ -5,6 +5,10 @@ import { printLine } from "../streams/output.ts";
 
 const address = (ip: string, port: string): string => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
 
+/** Go's words. */
+const parseFault = (text: string): string =>
+  `strconv.ParseUint: parsing ${JSON.stringify(text)}: ${/^\d+$/.test(text) ? "value out of range" : "invalid syntax"}`;
+
 export const command: Command = {
   usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
   operands: [1, 2],
@@ -20,10 +24,13 @@ export const command: Command = {
       for (const line of lines.sort()) await printLine(line);
       return 0;
     }
+    const number = wanted.split("/")[0]!;
+    if (!/^\d{1,5}$/.test(number) || Number(number) > 65535)
+      throw new HullError("invalid-argument", `Error: invalid port (${number}): ${parseFault(number)}`);
     const key = wanted.includes("/") ? wanted : `${wanted}/tcp`;
     const bindings = ports[key];
     if (!bindings || bindings.length === 0) {
-      throw new HullError("not-found", `no public port '${key}' published for ${operands[0]}`);
+      throw new HullError("not-found", `Error: No public port '${wanted}' published for ${operands[0]}`);
     }
     for (const binding of bindings) await printLine(address(binding.HostIp, binding.HostPort));
     return 0;

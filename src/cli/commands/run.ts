@@ -59,17 +59,19 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   ]);
   let attached: Attached | undefined;
   if (stream) {
-    attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin }));
+    const detachKeys = flags.text("detach-keys");
+    attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin, detachKeys }));
     if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
   }
-  await startOrRemove(session, id, body.HostConfig.AutoRemove);
-  if (!waiting) {
-    await printLine(id);
-    return 0;
+  try {
+    await startOrRemove(session, id, body.HostConfig.AutoRemove);
+  } finally {
+    if (!waiting) await printLine(id);
   }
+  if (!waiting) return 0;
   if (terminal && streams.stdout) cleanup.use(followResize(session, `/containers/${id}`));
   const startMs = nowMs();
-  await attached?.done;
+  if ((await attached?.done) === "detached") return 0;
   const exit = (await waiting.json()) as { StatusCode: number; Error?: { Message: string } };
   session.span("running", startMs, { container: id });
   if (exit.Error?.Message) throw new HullError("internal", exit.Error.Message);

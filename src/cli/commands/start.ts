@@ -2,7 +2,9 @@ import { HullError } from "../../platform/errors.ts";
 import { ANY_NUMBER, type Command, type Invocation } from "../command.ts";
 import type { ContainerDetails } from "../container-details.ts";
 import { forEachOperand } from "../each.ts";
+import type { Session } from "../session.ts";
 import { attachStreams } from "../streams/attached.ts";
+import { warn } from "../streams/output.ts";
 import { followResize } from "../streams/resize.ts";
 import { forwardSignals } from "../streams/signals.ts";
 
@@ -17,11 +19,21 @@ export const command: Command = {
   run(invocation) {
     const { flags, operands, session } = invocation;
     if (flags.bool("attach") || flags.bool("interactive")) return startAttached(invocation);
-    return forEachOperand(operands, async (name) => {
-      await session.call({ method: "POST", path: `/containers/${name}/start` });
-    });
+    return startEach(session, operands);
   },
 };
+
+async function startEach(session: Session, names: readonly string[]): Promise<number> {
+  const failed: string[] = [];
+  const code = await forEachOperand(names, async (name) => {
+    await session.call({ method: "POST", path: `/containers/${name}/start` }).catch((error: unknown) => {
+      failed.push(name);
+      throw error;
+    });
+  });
+  if (failed.length > 0) await warn(`Error: failed to start containers: ${failed.join(", ")}`);
+  return code;
+}
 
 async function startAttached({ flags, operands, session }: Invocation): Promise<number> {
   if (operands.length > 1)
@@ -37,7 +49,7 @@ async function startAttached({ flags, operands, session }: Invocation): Promise<
   });
   using cleanup = new DisposableStack();
   const terminal = details.Config.Tty;
-  const attached = cleanup.use(attachStreams(stream, { terminal, stdin }));
+  const attached = cleanup.use(attachStreams(stream, { terminal, stdin, detachKeys: keys }));
   cleanup.use(forwardSignals(session, id));
   const condition = details.HostConfig.AutoRemove ? "removed" : "next-exit";
   const waiting = await session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } });
@@ -45,6 +57,6 @@ async function startAttached({ flags, operands, session }: Invocation): Promise<
   if (terminal) {
     cleanup.use(followResize(session, `/containers/${id}`));
   }
-  await attached.done;
+  if ((await attached.done) === "detached") return 0;
   return ((await waiting.json()) as { StatusCode: number }).StatusCode;
 }

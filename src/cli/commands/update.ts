@@ -1,3 +1,4 @@
+import { HullError } from "../../platform/errors.ts";
 import { ANY_NUMBER, type Command } from "../command.ts";
 import { parseCpus, parseRestart } from "../container-options/resources.ts";
 import { forEachOperand } from "../each.ts";
@@ -21,7 +22,7 @@ const fields: readonly (readonly [string, string, FlagKind, string])[] = [
   ["cpuset-mems", "CpusetMems", "string", "MEMs in which to allow execution (0-3, 0,1)"],
   ["memory", "Memory", "bytes", "Memory limit"],
   ["memory-reservation", "MemoryReservation", "bytes", "Memory soft limit"],
-  ["memory-swap", "MemorySwap", "bytes", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"],
+  ["memory-swap", "MemorySwap", "swap", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"],
   ["pids-limit", "PidsLimit", "int", "Tune container pids limit (set -1 for unlimited)"],
 ];
 
@@ -37,6 +38,8 @@ export const command: Command = {
   ],
   run({ flags, operands, session }) {
     const body = updateBody(flags);
+    if (Object.keys(body).length === 0)
+      throw new HullError("invalid-argument", "you must provide one or more flags when using this command");
     return forEachOperand(operands, async (name) => {
       const answer = await session.json<{ Warnings: string[] | null }>({
         method: "POST",
@@ -53,7 +56,7 @@ function updateBody(flags: FlagValues): Record<string, unknown> {
   for (const [name, field, kind] of fields) {
     const text = flags.text(name);
     if (text === undefined) continue;
-    body[field] = kind === "bytes" ? parseBytes(text) : kind === "int" ? Number(text) : text;
+    body[field] = kind === "bytes" || kind === "swap" ? parseBytes(text) : kind === "int" ? Number(text) : text;
   }
   if (flags.has("cpus")) body.NanoCpus = parseCpus(flags.text("cpus")!);
   if (flags.has("restart")) body.RestartPolicy = parseRestart(flags.text("restart")!);

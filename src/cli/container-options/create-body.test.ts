@@ -75,7 +75,7 @@ const refused: readonly (readonly [readonly string[], RegExp])[] = [
   [["-p", "1:2:3:4"], /invalid IP address/],
   [["-p", "80/icmp"], /invalid proto: icmp/],
   [["--mount", "type=bind"], /target is required/],
-  [["--mount", "nope=1,target=/a"], /unknown option 'nope'/],
+  [["--mount", "nope=1,target=/a"], /unexpected key 'nope'/],
   [["--ulimit", "nofile=20:10"], /soft limit must be less than or equal to hard limit/],
   [["--rm", "--restart", "always"], /cannot specify both --restart and --rm/],
   [["--add-host", "nothing"], /bad format for add-host/],

@@ -1,11 +1,10 @@
 /** Flags of `run` and `create` -> the body of POST /containers/create. Pure but for the files that flags name. */
-import { readFileSync } from "node:fs";
-import { HullError } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 import { type FlagValues, parseBytes, parseDurationNs } from "../flags.ts";
 import { pairsOf } from "./csv.ts";
-import { parseEnvironment, parseLabels } from "./environment.ts";
+import { parseEnvironment, parseLabels, readText } from "./environment.ts";
 import { parseMount, parseTmpfs, parseVolumes } from "./mounts.ts";
-import { parseNetworks } from "./networks.ts";
+import { extraHost, parseNetworks } from "./networks.ts";
 import { parseExposed, parsePublished } from "./ports.ts";
 import {
   parseCpus,
@@ -62,7 +61,12 @@ export function createRequest(flags: FlagValues, operands: readonly string[], de
     ...optional("StopSignal", flags.text("stop-signal")),
     ...optional("StopTimeout", flags.number("stop-timeout")),
     ...optional("Healthcheck", healthcheck(flags)),
-    HostConfig: { ...hostConfig(flags), Binds: binds, PortBindings: published.bindings, NetworkMode: network.mode },
+    HostConfig: {
+      ...hostConfig(flags),
+      Binds: nullIfEmpty(binds),
+      PortBindings: published.bindings,
+      NetworkMode: network.mode,
+    },
     NetworkingConfig: { EndpointsConfig: network.endpoints },
   };
   if (body.HostConfig.AutoRemove && !["", "no"].includes(body.HostConfig.RestartPolicy.Name)) {
@@ -73,14 +77,6 @@ export function createRequest(flags: FlagValues, operands: readonly string[], de
 
 function attachedStreams(flags: FlagValues, detached: boolean) {
   const wanted = flags.list("attach").map((name) => name.toLowerCase());
-  for (const name of wanted) {
-    if (!["stdin", "stdout", "stderr"].includes(name)) {
-      throw new HullError(
-        "invalid-argument",
-        `invalid argument ${JSON.stringify(name)} for "-a, --attach" flag: valid streams are STDIN, STDOUT and STDERR`,
-      );
-    }
-  }
   if (detached && wanted.length > 0) throw new HullError("invalid-argument", "Conflicting options: -a and -d");
   const has = (name: string, standard: boolean) => !detached && (wanted.length > 0 ? wanted.includes(name) : standard);
   return {
@@ -158,7 +154,7 @@ function resources(flags: FlagValues) {
     CpusetMems: flags.text("cpuset-mems") ?? "",
     Devices: flags.list("device").map(parseDevice),
     DeviceCgroupRules: nullIfEmpty(flags.list("device-cgroup-rule")),
-    DeviceRequests: flags.list("gpus").map(parseGpus),
+    DeviceRequests: flags.has("gpus") ? flags.list("gpus").map(parseGpus) : null,
     MemoryReservation: bytes(flags, "memory-reservation"),
     MemorySwap: bytes(flags, "memory-swap"),
     MemorySwappiness: flags.number("memory-swappiness") ?? -1,
@@ -170,29 +166,25 @@ function resources(flags: FlagValues) {
 
 const bytes = (flags: FlagValues, name: string): number => parseBytes(flags.text(name) ?? "0") ?? 0;
 
-function extraHost(text: string): string {
-  const match = /^([^:=]+)[:=](.+)$/.exec(text);
-  if (!match)
-    throw new HullError(
-      "invalid-argument",
-      `invalid argument ${JSON.stringify(text)} for "--add-host" flag: bad format for add-host: ${JSON.stringify(text)}`,
-    );
-  return `${match[1]}:${match[2]!.replace(/^\[(.*)\]$/, "$1")}`;
-}
-
 /** seccomp=FILE is read here: the engine gets the profile itself. */
 function securityOption(option: string): string {
   const file = /^seccomp[=:](.+)$/.exec(option)?.[1];
+  if (!/[=:]/.test(option) && !["no-new-privileges", "writable-cgroups"].includes(option))
+    throw new HullError("invalid-argument", `Invalid --security-opt: ${JSON.stringify(option)}`);
   if (file === undefined || file === "unconfined" || file === "builtin")
     return option.replace(/^(seccomp|label|apparmor):/, "$1=");
+  const text = attempt(`opening seccomp profile (${file}) failed`, () => readText(file));
+  return attempt(
+    `compacting json for seccomp profile (${file}) failed`,
+    () => `seccomp=${JSON.stringify(JSON.parse(text))}`,
+  );
+}
+
+function attempt<T>(what: string, step: () => T): T {
   try {
-    return `seccomp=${JSON.stringify(JSON.parse(readFileSync(file, "utf8")))}`;
+    return step();
   } catch (error) {
-    throw new HullError(
-      "invalid-argument",
-      `opening seccomp profile (${file}) failed: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
-    );
+    throw new HullError("invalid-argument", `${what}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -213,13 +205,15 @@ function healthcheck(flags: FlagValues): Record<string, unknown> | undefined {
   }
   if (!names.some((name) => flags.has(name))) return undefined;
   const command = flags.text("health-cmd");
+  const retries = flags.number("health-retries") ?? 0;
+  if (retries < 0) throw new HullError("invalid-argument", "--health-retries cannot be negative");
   return {
     ...(command === undefined ? {} : { Test: ["CMD-SHELL", command] }),
     Interval: duration(flags, "health-interval"),
     Timeout: duration(flags, "health-timeout"),
     StartPeriod: duration(flags, "health-start-period"),
     StartInterval: duration(flags, "health-start-interval"),
-    Retries: flags.number("health-retries") ?? 0,
+    Retries: retries,
   };
 }
 

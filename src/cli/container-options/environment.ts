@@ -4,7 +4,7 @@ import { HullError, messageOf } from "../../platform/errors.ts";
 
 /** Files first, then the flags, as docker orders them. */
 export function parseEnvironment(flags: readonly string[], files: readonly string[]): string[] {
-  return [...files.flatMap((file) => readPairs(file, "environment")), ...flags].flatMap((pair) => {
+  return [...files.flatMap((file) => readPairs(file, "env")), ...flags].flatMap((pair) => {
     if (pair === "" || pair.startsWith("="))
       throw new HullError("invalid-argument", `invalid environment variable: ${pair}`);
     if (pair.includes("=")) return [pair];
@@ -25,19 +25,19 @@ export function parseLabels(flags: readonly string[], files: readonly string[]):
   );
 }
 
+/** A file that a flag names. */
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const reason = /ENOENT/.test(messageOf(error)) ? "no such file or directory" : messageOf(error);
+    throw new HullError("not-found", `open ${file}: ${reason}`, { cause: error });
+  }
+}
+
 /** One pair a line; empty lines and those that begin with # are skipped. */
 function readPairs(file: string, what: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new HullError(
-      "not-found",
-      `open ${file}: ${/ENOENT/.test(messageOf(error)) ? "no such file or directory" : messageOf(error)}`,
-      { cause: error },
-    );
-  }
-  return text
+  return readText(file)
     .replace(/^\uFEFF/, "")
     .split("\n")
     .map((line) => line.trimStart().replace(/\r$/, ""))
@@ -45,9 +45,12 @@ function readPairs(file: string, what: string): string[] {
     .map((line) => {
       const key = line.split("=")[0]!;
       if (/\s/.test(key))
-        throw new HullError("invalid-argument", `invalid ${what} file ${file}: variable '${key}' contains whitespaces`);
+        throw new HullError(
+          "invalid-argument",
+          `invalid ${what} file (${file}): variable '${key}' contains whitespaces`,
+        );
       if (key === "")
-        throw new HullError("invalid-argument", `invalid ${what} file ${file}: no variable name on line '${line}'`);
+        throw new HullError("invalid-argument", `invalid ${what} file (${file}): no variable name on line '${line}'`);
       return line;
     });
 }

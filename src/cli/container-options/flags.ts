@@ -1,5 +1,10 @@
-/** The flags that `run` and `create` share, in docker's names and words. */
+/** The flags that `run` and `create` share, in docker's names and words, with what docker checks before anything else. */
+import { messageOf } from "../../platform/errors.ts";
 import type { Flag, FlagKind } from "../flags.ts";
+import { isAddress } from "./addresses.ts";
+import { parseMount } from "./mounts.ts";
+import { extraHost, parseNetwork } from "./networks.ts";
+import { parseGpus, parseThrottle, parseUlimit, parseWeightDevice } from "./resources.ts";
 
 const flag = (kind: FlagKind, name: string, help: string, more: Partial<Flag> = {}): Flag => ({
   name,
@@ -8,14 +13,40 @@ const flag = (kind: FlagKind, name: string, help: string, more: Partial<Flag> = 
   ...more,
 });
 
+/** The words with which a parser refuses a value. */
+const refusalOf =
+  (parse: (value: string) => unknown) =>
+  (value: string): string | undefined => {
+    try {
+      parse(value);
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+
+const checkStream = (value: string): string | undefined =>
+  ["stdin", "stdout", "stderr"].includes(value.toLowerCase())
+    ? undefined
+    : "valid streams are STDIN, STDOUT and STDERR";
+
+const checkAddress = (value: string): string | undefined =>
+  !isAddress(value) ? `IP address is not correctly formatted: ${value}` : undefined;
+
+const ipcSysctl = /^kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)=/;
+const checkSysctl = (value: string): string | undefined =>
+  ipcSysctl.test(value) || /^(net|fs\.mqueue)\.[^=]+=/.test(value) ? undefined : `sysctl '${value}' is not allowed`;
+
 export const containerFlags: readonly Flag[] = [
-  flag("list", "add-host", "Add a custom host-to-IP mapping (host:ip)"),
+  flag("list", "add-host", "Add a custom host-to-IP mapping (host:ip)", { check: refusalOf(extraHost) }),
   flag("map", "annotation", "Add an annotation to the container (passed through to the OCI runtime)", { value: "map" }),
-  flag("list", "attach", "Attach to STDIN, STDOUT or STDERR", { short: "a" }),
+  flag("list", "attach", "Attach to STDIN, STDOUT or STDERR", { short: "a", check: checkStream }),
   flag("int", "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)", {
     value: "uint16",
   }),
-  flag("list", "blkio-weight-device", "Block IO weight (relative device weight)"),
+  flag("list", "blkio-weight-device", "Block IO weight (relative device weight)", {
+    check: refusalOf(parseWeightDevice),
+  }),
   flag("list", "cap-add", "Add Linux capabilities"),
   flag("list", "cap-drop", "Drop Linux capabilities"),
   flag("string", "cgroup-parent", "Optional parent cgroup for the container"),
@@ -31,11 +62,19 @@ export const containerFlags: readonly Flag[] = [
   flag("string", "cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
   flag("list", "device", "Add a host device to the container"),
   flag("list", "device-cgroup-rule", "Add a rule to the cgroup allowed devices list"),
-  flag("list", "device-read-bps", "Limit read rate (bytes per second) from a device"),
-  flag("list", "device-read-iops", "Limit read rate (IO per second) from a device"),
-  flag("list", "device-write-bps", "Limit write rate (bytes per second) to a device"),
-  flag("list", "device-write-iops", "Limit write rate (IO per second) to a device"),
-  flag("list", "dns", "Set custom DNS servers"),
+  flag("list", "device-read-bps", "Limit read rate (bytes per second) from a device", {
+    check: refusalOf((spec) => parseThrottle(spec, "bytes")),
+  }),
+  flag("list", "device-read-iops", "Limit read rate (IO per second) from a device", {
+    check: refusalOf((spec) => parseThrottle(spec, "operations")),
+  }),
+  flag("list", "device-write-bps", "Limit write rate (bytes per second) to a device", {
+    check: refusalOf((spec) => parseThrottle(spec, "bytes")),
+  }),
+  flag("list", "device-write-iops", "Limit write rate (IO per second) to a device", {
+    check: refusalOf((spec) => parseThrottle(spec, "operations")),
+  }),
+  flag("list", "dns", "Set custom DNS servers", { check: checkAddress }),
   flag("list", "dns-option", "Set DNS options"),
   flag("list", "dns-opt", "Set DNS options", { hidden: true }),
   flag("list", "dns-search", "Set custom DNS search domains"),
@@ -44,7 +83,10 @@ export const containerFlags: readonly Flag[] = [
   flag("list", "env", "Set environment variables", { short: "e" }),
   flag("list", "env-file", "Read in a file of environment variables"),
   flag("list", "expose", "Expose a port or a range of ports"),
-  flag("list", "gpus", "GPU devices to add to the container ('all' to pass all GPUs)", { value: "gpu-request" }),
+  flag("list", "gpus", "GPU devices to add to the container ('all' to pass all GPUs)", {
+    value: "gpu-request",
+    check: refusalOf(parseGpus),
+  }),
   flag("list", "group-add", "Add additional groups to join"),
   flag("string", "health-cmd", "Command to run to check health"),
   flag("duration", "health-interval", "Time between running the check (ms|s|m|h) (default 0s)"),
@@ -77,12 +119,12 @@ export const containerFlags: readonly Flag[] = [
   flag("string", "mac-address", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
   flag("bytes", "memory", "Memory limit", { short: "m" }),
   flag("bytes", "memory-reservation", "Memory soft limit"),
-  flag("bytes", "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+  flag("swap", "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
   flag("int", "memory-swappiness", "Tune container memory swappiness (0 to 100)", { default: "-1" }),
-  flag("list", "mount", "Attach a filesystem mount to the container", { value: "mount" }),
+  flag("list", "mount", "Attach a filesystem mount to the container", { value: "mount", check: refusalOf(parseMount) }),
   flag("string", "name", "Assign a name to the container"),
-  flag("list", "network", "Connect a container to a network", { value: "network" }),
-  flag("list", "net", "Connect a container to a network", { hidden: true }),
+  flag("list", "network", "Connect a container to a network", { value: "network", check: refusalOf(parseNetwork) }),
+  flag("list", "net", "Connect a container to a network", { hidden: true, check: refusalOf(parseNetwork) }),
   flag("list", "network-alias", "Add network-scoped alias for the container"),
   flag("list", "net-alias", "Add network-scoped alias for the container", { hidden: true }),
   flag("bool", "no-healthcheck", "Disable any container-specified HEALTHCHECK"),
@@ -105,10 +147,10 @@ export const containerFlags: readonly Flag[] = [
   flag("string", "stop-signal", "Signal to stop the container"),
   flag("int", "stop-timeout", "Timeout (in seconds) to stop a container"),
   flag("list", "storage-opt", "Storage driver options for the container"),
-  flag("map", "sysctl", "Sysctl options"),
+  flag("map", "sysctl", "Sysctl options", { check: checkSysctl }),
   flag("list", "tmpfs", "Mount a tmpfs directory"),
   flag("bool", "tty", "Allocate a pseudo-TTY", { short: "t" }),
-  flag("list", "ulimit", "Ulimit options", { value: "ulimit" }),
+  flag("list", "ulimit", "Ulimit options", { value: "ulimit", check: refusalOf(parseUlimit) }),
   flag("string", "user", "Username or UID (format: <name|uid>[:<group|gid>])", { short: "u" }),
   flag("string", "userns", "User namespace to use"),
   flag("string", "uts", "UTS namespace to use"),

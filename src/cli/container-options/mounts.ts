@@ -31,6 +31,8 @@ export function parseVolumes(specs: readonly string[]): { binds: string[]; volum
   const volumes: Record<string, object> = {};
   for (const spec of specs) {
     const parts = spec.split(":");
+    if (parts.length > 3) throw refuse(`invalid spec: ${spec}: too many colons`);
+    if (parts.length > 1 && parts.includes("")) throw refuse(`invalid spec: ${spec}: empty section between colons`);
     if (parts.length === 1) {
       if (spec === "") throw refuse("invalid empty volume spec");
       volumes[spec] = {};
@@ -139,30 +141,23 @@ export function parseMount(text: string): Mount {
   const mount: Mount = { Type: type.toLowerCase() };
   for (const [key, value] of fields) {
     const setter = setters[key];
-    if (value === undefined && !bareFlags.has(key))
-      throw refuse(
-        `invalid argument ${JSON.stringify(text)} for "--mount" flag: invalid field '${key}' must be a key=value pair`,
-      );
-    if (!setter)
-      throw refuse(
-        `invalid argument ${JSON.stringify(text)} for "--mount" flag: unknown option '${key}' in '${key}=${value ?? ""}'`,
-      );
+    if (value === undefined && !bareFlags.has(key)) throw refuse(`invalid field '${key}' must be a key=value pair`);
+    if (!setter) throw refuse(`unexpected key '${key}' in '${key}=${value ?? ""}'`);
     setter(mount, value ?? "true");
   }
-  check(mount, text);
+  check(mount);
   return mount;
 }
 
-function check(mount: Mount, text: string): void {
-  const wrong = (reason: string) => refuse(`invalid argument ${JSON.stringify(text)} for "--mount" flag: ${reason}`);
-  if (mount.Type === "") throw wrong("type is required");
-  if (mount.Target === undefined || mount.Target === "") throw wrong("target is required");
+function check(mount: Mount): void {
+  if (mount.Type === "") throw refuse("type is required");
+  if (mount.Target === undefined || mount.Target === "") throw refuse("target is required");
   if (mount.VolumeOptions && mount.Type !== "volume")
-    throw wrong(`cannot mix 'volume-*' options with mount type '${mount.Type}'`);
+    throw refuse(`cannot mix 'volume-*' options with mount type '${mount.Type}'`);
   if (mount.BindOptions && mount.Type !== "bind")
-    throw wrong(`cannot mix 'bind-*' options with mount type '${mount.Type}'`);
+    throw refuse(`cannot mix 'bind-*' options with mount type '${mount.Type}'`);
   if (mount.TmpfsOptions && mount.Type !== "tmpfs")
-    throw wrong(`cannot mix 'tmpfs-*' options with mount type '${mount.Type}'`);
+    throw refuse(`cannot mix 'tmpfs-*' options with mount type '${mount.Type}'`);
 }
 
 /** "/run:size=64m" lists to Docker's Tmpfs record. */

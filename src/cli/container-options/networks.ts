@@ -1,6 +1,7 @@
 /** --network with its long syntax, and what --ip, --mac-address, --network-alias and --link add to the first one. */
 import { HullError } from "../../platform/errors.ts";
 import type { FlagValues } from "../flags.ts";
+import { isAddress } from "./addresses.ts";
 import { pairsOf, parseCsvFields, splitPair } from "./csv.ts";
 
 export interface EndpointSettings {
@@ -33,6 +34,7 @@ export function parseNetworks(flags: FlagValues): NetworkChoice {
   first.settings = mergeSettings(first.settings, single);
   const endpoints: Record<string, EndpointSettings> = {};
   for (const { name, settings } of given) {
+    refuseOutsideUserNetworks(name, settings);
     if (endpoints[name]) throw refuse(`network ${JSON.stringify(name)} is specified multiple times`);
     if (name.startsWith("container:") && Object.keys(settings).length === 0) continue;
     endpoints[name] = settings;
@@ -41,12 +43,31 @@ export function parseNetworks(flags: FlagValues): NetworkChoice {
   return { mode: first.name, endpoints: plain ? {} : endpoints };
 }
 
+/** Names in a network are made by its own DNS, which the default ones do not have. */
+function refuseOutsideUserNetworks(name: string, { Aliases, Links }: EndpointSettings): void {
+  const isOwn = !["", "default", "bridge", "host", "none"].includes(name) && !name.startsWith("container:");
+  if (!isOwn && Aliases?.length) throw refuse("network-scoped aliases are only supported for user-defined networks");
+  if (!isOwn && !["default", "bridge", ""].includes(name) && Links?.length)
+    throw refuse("links are only supported for user-defined networks");
+}
+
+/** --add-host "name:address" or "name=address". Throws invalid-argument in docker's words. */
+export function extraHost(text: string): string {
+  const match = /^([^:=]+)[:=](.+)$/.exec(text);
+  if (!match) throw refuse(`bad format for add-host: ${JSON.stringify(text)}`);
+  const address = match[2]!.replace(/^\[(.*)\]$/, "$1");
+  if (address !== "host-gateway" && !isAddress(address))
+    throw refuse(`invalid IP address in add-host: ${JSON.stringify(match[2])}`);
+  return `${match[1]}:${address}`;
+}
+
 interface Parsed {
   readonly name: string;
   settings: EndpointSettings;
 }
 
-function parseNetwork(text: string): Parsed {
+/** One --network. Throws invalid-argument in docker's words. */
+export function parseNetwork(text: string): Parsed {
   if (!text.includes("=")) return { name: text, settings: {} };
   const settings: EndpointSettings = {};
   let name = "";

@@ -1,5 +1,6 @@
 /** -p and --expose: `[hostIP:][hostPort[-end]:]containerPort[-end][/proto]` (docker's nat.ParsePortSpecs). */
 import { HullError } from "../../platform/errors.ts";
+import { isAddress } from "./addresses.ts";
 
 export interface PortBinding {
   readonly HostIp: string;
@@ -86,14 +87,10 @@ export function parseExposed(specs: readonly string[]): string[] {
     const [text, proto = "tcp"] = spec.split("/") as [string, string?];
     const match = /^(\d+)(?:-(\d+))?$/.exec(text);
     if (!match)
-      throw refuse(`invalid range format for --expose: ${spec}, error: ${JSON.stringify(text)}: invalid syntax`);
+      throw refuse(
+        `invalid range format for --expose: ${spec}, error: strconv.ParseUint: parsing ${JSON.stringify(text.split("-").find((part) => !/^\d+$/.test(part)) ?? text)}: invalid syntax`,
+      );
     const { start, end } = parseRange(text, "port");
     return Array.from({ length: end - start + 1 }, (_, i) => `${start + i}/${proto}`);
   });
 }
-
-/** Without node:net, whose loading costs a command 5 ms. */
-const isAddress = (text: string): boolean =>
-  text.includes(":")
-    ? URL.canParse(`http://[${text}]/`)
-    : /^\d+(\.\d+){3}$/.test(text) && text.split(".").every((part) => Number(part) <= 255);

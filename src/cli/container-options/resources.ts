@@ -8,8 +8,9 @@ const refuse = (text: string): HullError => new HullError("invalid-argument", te
 export function parseDevice(spec: string): { PathOnHost: string; PathInContainer: string; CgroupPermissions: string } {
   const parts = spec.split(":");
   const isMode = (text: string) => /^[rwm]{1,3}$/.test(text);
-  if (parts.length > 3 || parts[0] === "") throw refuse(`invalid device specification: ${spec}`);
+  if (parts.length > 3 || parts[0] === "") throw refuse(`bad format for path: ${spec}`);
   const [host = "", second = "", third = ""] = parts;
+  if (parts.length === 3 && !isMode(third)) throw refuse(`bad mode specified: ${third}`);
   if (parts.length === 2 && isMode(second))
     return { PathOnHost: host, PathInContainer: host, CgroupPermissions: second };
   return { PathOnHost: host, PathInContainer: second || host, CgroupPermissions: third || "rwm" };
@@ -55,7 +56,6 @@ export function parseWeightDevice(spec: string): { Path: string; Weight: number 
 /** --cpus "1.5" in units of 10^-9. */
 export function parseCpus(text: string): number {
   const value = Number(text);
-  if (!(value >= 0)) throw refuse(`invalid value for --cpus: ${text}`);
   return Math.round(value * 1e9);
 }
 
@@ -74,7 +74,7 @@ export function parseRestart(text: string): { Name: string; MaximumRetryCount: n
   const [name = "", count, extra] = text.split(":");
   if (extra !== undefined)
     throw refuse("invalid restart policy format: restart policy format must be 'policy:max-retry-count'");
-  if (count !== undefined && !/^\d+$/.test(count))
+  if (count !== undefined && !/^-?\d+$/.test(count))
     throw refuse("invalid restart policy format: maximum retry count must be an integer");
   return { Name: name, MaximumRetryCount: Number(count ?? 0) };
 }

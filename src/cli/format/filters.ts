@@ -23,6 +23,7 @@ export const filterFlag = {
   kind: "list",
   help: "Filter output based on conditions provided",
   value: "filter",
+  check: (text: string) => (text.includes("=") ? undefined : "bad format of filter (expected name=value)"),
 } as const;
 
 export const formatFlag = {

@@ -6,39 +6,39 @@ export interface Port {
   readonly Type: string;
 }
 
-interface Run {
+interface Group {
   readonly ip: string;
   readonly type: string;
-  readonly published: boolean;
-  first: { own: number; host: number };
-  last: { own: number; host: number };
+  first: number;
+  last: number;
 }
 
+/** As docker orders them: ranges that were broken off, then the groups, then what has another number on the host. */
 export function formatPorts(ports: readonly Port[]): string {
-  const runs: Run[] = [];
-  for (const port of [...ports].sort(byAddressThenPort)) {
-    const at = { own: port.PrivatePort, host: port.PublicPort ?? 0 };
-    const key = { ip: port.IP ?? "", type: port.Type, published: at.host > 0 };
-    const run = runs.find((candidate) => continues(candidate, key, at));
-    if (run) run.last = at;
-    else runs.push({ ...key, first: at, last: at });
+  const groups = new Map<string, Group>();
+  const broken: string[] = [];
+  const mapped: string[] = [];
+  for (const { IP: ip = "", PrivatePort: port, PublicPort, Type: type } of [...ports].sort(byAddressThenPort)) {
+    if (ip !== "" && PublicPort !== port) {
+      mapped.push(`${hostPort(ip, String(PublicPort ?? 0))}->${port}/${type}`);
+      continue;
+    }
+    const key = `${ip}/${type}`;
+    const group = groups.get(key);
+    if (group && port === group.last + 1) group.last = port;
+    else {
+      if (group) broken.push(formatGroup(group));
+      groups.set(key, { ip, type, first: port, last: port });
+    }
   }
-  return runs.map(formatRun).join(", ");
+  return [...broken, ...[...groups.values()].map(formatGroup), ...mapped].join(", ");
 }
 
-function continues(run: Run, key: Pick<Run, "ip" | "type" | "published">, at: Run["first"]): boolean {
-  const same = run.ip === key.ip && run.type === key.type && run.published === key.published;
-  const follows = at.own === run.last.own + 1 && (!key.published || at.host === run.last.host + 1);
-  // docker folds a range only where both sides have the same numbers.
-  return same && follows && (!key.published || at.own === at.host);
-}
+const hostPort = (ip: string, port: string): string => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
 
-function formatRun(run: Run): string {
-  const range = (from: number, to: number) => (from === to ? `${from}` : `${from}-${to}`);
-  const own = `${range(run.first.own, run.last.own)}/${run.type}`;
-  if (!run.published) return own;
-  const ip = run.ip.includes(":") ? `[${run.ip}]` : run.ip;
-  return `${ip === "" ? "" : `${ip}:`}${range(run.first.host, run.last.host)}->${own}`;
+function formatGroup({ ip, type, first, last }: Group): string {
+  const range = first === last ? `${first}` : `${first}-${last}`;
+  return `${ip === "" ? "" : `${hostPort(ip, range)}->`}${range}/${type}`;
 }
 
 function byAddressThenPort(a: Port, b: Port): number {

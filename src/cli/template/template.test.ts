@@ -16,7 +16,7 @@ const cases: readonly (readonly [string, string])[] = [
   ["{{ .Id }} {{.State.Running}}", "abc true"],
   ["{{.Config.Env}}", "[A=1 B=2]"],
   ["{{.Config.Labels}}", "map[a:1 b:2]"],
-  ["{{.Config.Cmd}}", "<nil>"],
+  ["{{.Config.Cmd}}", "[]"],
   ["{{.NetworkSettings.Ports}}", "map[80/tcp:[{0.0.0.0 8080}]]"],
   ["{{.HostConfig.LogConfig}}", "{json-file map[]}"],
   ["{{json .Config.Labels}}", '{"b":"2","a":"1"}'],

@@ -4,7 +4,7 @@ import { functions } from "./functions.ts";
 import { templateError } from "./lexer.ts";
 import { parseTemplate } from "./parser.ts";
 import type { Command, Node, Operand, Pipe } from "./syntax.ts";
-import { fieldOf, formatGo, isPlainObject, isRow, isTrue, type Value } from "./value.ts";
+import { fieldOf, formatGo, formatNil, isPlainObject, isRow, isTrue, type Value } from "./value.ts";
 
 export interface Template {
   /** Throws invalid-argument when a field does not exist (as Docker does for a missing map key in strict data). */
@@ -51,7 +51,9 @@ function renderNode(node: Node, scope: Scope): string {
       return node.text;
     case "output": {
       const value = evaluatePipe(node.pipe, scope);
-      return node.pipe.names.length > 0 ? "" : formatGo(value);
+      if (node.pipe.names.length > 0) return "";
+      const field = value === null ? fieldNamed(node.pipe) : undefined;
+      return field === undefined ? formatGo(value) : formatNil(field);
     }
     case "if":
       return renderNodes(isTrue(evaluatePipe(node.pipe, scope)) ? node.body : node.otherwise, scope);
@@ -64,6 +66,12 @@ function renderNode(node: Node, scope: Scope): string {
     default:
       throw new LoopControl(node.kind, "");
   }
+}
+
+/** The field that a pipe ends with. */
+function fieldNamed({ commands }: Pipe): string | undefined {
+  const [only, ...more] = commands.at(-1) ?? [];
+  return only?.kind === "field" && more.length === 0 ? only.name : undefined;
 }
 
 function renderRange(node: Extract<Node, { kind: "range" }>, scope: Scope): string {

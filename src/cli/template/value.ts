@@ -55,6 +55,19 @@ export function fieldOf(value: Value, name: string): Value {
   return found;
 }
 
+/** Fields that are pointers in Go. */
+const pointerFields = new Set(
+  "MemorySwappiness OomKillDisable PidsLimit Init Healthcheck Health StopTimeout IPAMConfig UsageData ExitCode".split(
+    " ",
+  ),
+);
+
+/** How Go prints the nil of a field: JSON does not say whether it is a list's, a map's or a pointer's. */
+export function formatNil(field: string): string {
+  if (pointerFields.has(field)) return "<nil>";
+  return mapFields.has(field) ? "map[]" : "[]";
+}
+
 /** As fmt.Print shows it. */
 export function formatGo(value: Value): string {
   if (value === undefined) return "<no value>";

@@ -85,7 +85,8 @@ export function map<T>(of: Shape<T>): Shape<Readonly<Record<string, T>>> {
     decode: (value, at) => {
       if (value === null || value === undefined) return {};
       if (!isObject(value)) throw mismatch(value, goType, at);
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, of.decode(item, at)]));
+      const keys = Object.keys(value).sort(); // As Go writes them, whatever the order in which they came.
+      return Object.fromEntries(keys.map((key) => [key, of.decode(value[key], at)]));
     },
   };
 }
