@@ -5,6 +5,9 @@
 import { execFileSync } from "node:child_process";
 import { run } from "./engine.ts";
 
+/** Which backend engines use in the tests of this process; files that end in -nftables.test.ts say the other one. */
+export const firewallBackend = process.env.HULL_TEST_FIREWALL ?? "iptables";
+
 let made = 0;
 
 export class NetworkLab implements Disposable {
@@ -51,6 +54,11 @@ export class NetworkLab implements Disposable {
   /** The rules of both families, without counters. */
   rules(): string {
     return this.sh("iptables-save; ip6tables-save").replace(/^#.*\n|\[\d+:\d+\]/gm, "");
+  }
+
+  /** Everything that filters or translates, of iptables (which is nftables here) and of nftables. */
+  ruleset(): string {
+    return this.sh("nft list ruleset");
   }
 
   [Symbol.dispose](): void {

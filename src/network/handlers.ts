@@ -104,7 +104,7 @@ function status(netd: Netd, startedAtMs: number): NetdStatus {
     version: HULL_VERSION,
     pid: process.pid,
     startedAtMs,
-    firewallBackend: netd.rules.usable ? "iptables" : "none",
+    firewallBackend: netd.rules.usable ? netd.settings.firewallBackend : "none",
     degraded: netd.degraded,
     defaultBridge: netd.networks.defaultBridge?.bridge ?? "",
     networks: netd.store.networks().length,

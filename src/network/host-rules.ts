@@ -7,7 +7,7 @@
 import { during, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { Firewall, FirewallState } from "./firewall/firewall.ts";
-import { type Family, firewallRules, type PortForward } from "./firewall/model.ts";
+import type { Family, PortForward } from "./firewall/model.ts";
 import { formatPrefix, type Prefix } from "./ipam/prefix.ts";
 import type { BridgeNetwork, SandboxRecord } from "./record.ts";
 
@@ -19,6 +19,10 @@ export interface FormerNetwork {
 
 export interface HostRulesParts {
   readonly firewalls: readonly Firewall[];
+  /** What the chosen ones need beside them on this host. */
+  readonly passing: () => Promise<readonly Firewall[]>;
+  /** Their rules of an earlier start go. */
+  readonly retired: readonly Firewall[];
   readonly masquerade: boolean;
   readonly log: Log;
   networks(): readonly BridgeNetwork[];
@@ -28,6 +32,7 @@ export interface HostRulesParts {
 export class HostRules {
   #usable: Firewall[] = [];
   #degraded: string[] = [];
+  #isRetired = false;
   /** Networks that have or had rules, also those removed a moment ago. */
   #former: FormerNetwork[] = [];
 
@@ -49,7 +54,8 @@ export class HostRules {
     const results = await Promise.all(
       this.parts.firewalls.map(async (firewall) => ({ firewall, lacks: await firewall.probe() })),
     );
-    this.#usable = results.filter(({ lacks }) => lacks === undefined).map(({ firewall }) => firewall);
+    const able = results.filter(({ lacks }) => lacks === undefined).map(({ firewall }) => firewall);
+    this.#usable = [...able, ...(able.length > 0 ? await this.parts.passing() : [])];
     this.#degraded = results
       .filter(({ lacks }) => lacks !== undefined)
       .map(
@@ -62,6 +68,7 @@ export class HostRules {
   /** Resolves when the kernel has what is wanted now. `gone`: networks of an earlier time, of whose rules this process knows nothing. */
   async sync(gone: readonly FormerNetwork[] = []): Promise<void> {
     for (const network of [...this.parts.networks().map(formerly), ...gone]) this.#remember(network);
+    await this.#retire();
     await this.#want();
     if (gone.length > 0) await this.heal();
     // Their rules are gone: from now on somebody else may use these names and addresses.
@@ -110,18 +117,34 @@ export class HostRules {
     if (!this.#former.some((one) => key(one) === key(network))) this.#former.push(network);
   }
 
-  async #want(): Promise<void> {
-    await Promise.all(this.#usable.map((firewall) => firewall.want(this.#state(firewall))));
+  /** Once. What names networks of ours is ours, whoever wrote it. */
+  async #retire(): Promise<void> {
+    const { retired, log } = this.parts;
+    const { input, ownership } = this.#state();
+    const empty = { input: { ...input, networks: [], forwards: [] }, ownership };
+    for (const firewall of this.#isRetired ? [] : retired) {
+      this.#isRetired = true;
+      try {
+        await firewall.want(empty);
+        await firewall.tearDown();
+      } catch (error) {
+        log.debug("rules of another backend cannot be looked for", { error: messageOf(error) });
+      }
+    }
   }
 
-  #state(firewall: Firewall): FirewallState {
+  async #want(): Promise<void> {
+    await Promise.all(this.#usable.map((firewall) => firewall.want(this.#state())));
+  }
+
+  #state(): FirewallState {
     const input = {
       networks: this.parts.networks(),
       forwards: this.#forwards(),
       masquerade: this.parts.masquerade,
     };
     return {
-      rules: firewallRules(firewall.family, input),
+      input,
       ownership: {
         bridges: new Set(this.#former.map((one) => one.bridge)),
         subnets: this.#former.flatMap((one) => one.subnets),

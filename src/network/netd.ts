@@ -8,7 +8,6 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KeelServe } from "../keel/serve.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
 import { StoredAddressBook } from "./address-book.ts";
 import { Bridges } from "./bridge/bridges.ts";
@@ -16,9 +15,9 @@ import { viewHost } from "./bridge/host-view.ts";
 import { keepsSingleLabels } from "./dns/resolv-conf.ts";
 import { DnsResponder } from "./dns/responder.ts";
 import { Zone } from "./dns/zone.ts";
-import { doomedGroup, type EngineMark, openEngineMark } from "./engine-mark.ts";
+import { doomedGroup, type EngineMark, openEngineMark, ownerOf } from "./engine-mark.ts";
 import { EventStream } from "./event-stream.ts";
-import { IptablesFirewall } from "./firewall/firewall.ts";
+import { chosenFirewalls, passingFirewalls, retiredFirewalls } from "./firewall/backends.ts";
 import { usesLegacyTables } from "./firewall/legacy.ts";
 import { type Family, subnetOf } from "./firewall/model.ts";
 import { ensureForwarding, type ForwardingParts, undoForwarding } from "./forwarding.ts";
@@ -107,9 +106,7 @@ export class Netd {
   }
 
   get degraded(): readonly string[] {
-    const backend =
-      this.settings.firewallBackend === "nftables" ? ["the nftables backend is not there yet: iptables is used"] : [];
-    return [...backend, ...this.rules.degraded, ...this.#forwardingDegraded.values()];
+    return [...this.rules.degraded, ...this.#forwardingDegraded.values()];
   }
 
   async start(): Promise<void> {
@@ -139,7 +136,9 @@ export class Netd {
     this.#watcher.stop();
     await this.pool.drain();
     await this.#undertaker.idle();
-    const othersLeft = await this.rules.standDown();
+    const ruled = await this.rules.standDown();
+    const { links } = await viewHost(this.kernel);
+    const othersLeft = ruled || links.some((link) => ownerOf(link, this.#mark) === "another");
     await this.networks.standDown();
     if (!othersLeft) await undoForwarding(this.#forwardingParts());
     await this.#ports.quit();
@@ -194,15 +193,12 @@ export class Netd {
   }
 
   #hostRules(): HostRules {
-    const { settings, kernel } = this;
-    const mismatch = (error: unknown): void =>
-      this.log.debug("the firewall was not as it was left", { error: messageOf(error) });
+    const backend = { kernel: this.kernel, settings: this.settings, mark: this.#mark, log: this.log };
     return new HostRules({
-      firewalls: [
-        ...(settings.iptables ? [new IptablesFirewall(kernel, 4, mismatch)] : []),
-        ...(settings.iptables && settings.ip6tables ? [new IptablesFirewall(kernel, 6, mismatch)] : []),
-      ],
-      masquerade: settings.ipMasq,
+      firewalls: chosenFirewalls(backend),
+      passing: () => passingFirewalls(backend),
+      retired: retiredFirewalls(backend),
+      masquerade: this.settings.ipMasq,
       log: this.log,
       networks: () => this.networks.all(),
       sandboxes: () => this.store.sandboxes(),
@@ -248,7 +244,7 @@ export class Netd {
       isChangingRules: () => this.rules.busy,
       healRules: () => this.rules.heal(),
       healLinks: () => this.networks.heal(),
-      pollsRules: usesLegacyTables(),
+      pollsRules: this.settings.firewallBackend === "iptables" && usesLegacyTables(),
       repaired: (what, offender) => {
         this.repairs++;
         const told = [...what.slice(0, MOST_TOLD), ...(what.length > MOST_TOLD ? [`${what.length} in all`] : [])].join(

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import { TestEngine, until } from "../engine.ts";
-import { datagram, NetworkLab, webStatus } from "../network-lab.ts";
+import { datagram, firewallBackend, NetworkLab, webStatus } from "../network-lab.ts";
 
 const lab = new NetworkLab();
 const servers: ChildProcess[] = [];
@@ -11,7 +11,7 @@ let engine: TestEngine;
 
 before(async () => {
   lab.sh("echo 0 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv6/conf/all/forwarding");
-  engine = await TestEngine.start({ wrap: lab.inside });
+  engine = await TestEngine.start({ wrap: lab.inside, args: ["--firewall-backend", firewallBackend] });
   await engine.ok("network", "create", "meadow");
   await engine.ok("network", "create", "--ipv6", "--subnet", "2001:db8:77::/64", "six");
   const ports = ["-p", "8080:80", "-p", "5300:53/udp", "-p", "127.0.0.1:8081:80", "-p", `${lab.host4}:8082:80`];
@@ -191,30 +191,53 @@ test("a range of host ports gives each container the next free one, and says so 
   await engine.ok("rm", "-f", ...names, "three");
 });
 
-test("iptables and ip show what people know from Docker", { timeout: 60_000 }, async () => {
-  const address = await engine.inspect("web", "{{.NetworkSettings.IPAddress}}");
-  const subnet = await engine.inspect("bridge", "{{(index .IPAM.Config 0).Subnet}}");
-  const listed = (table: string, chain: string): string[] =>
-    lab.sh(`iptables -t ${table} -L ${chain} -n`).replace(/ +/g, " ").split("\n");
-  const dnat = `DNAT 6 -- 0.0.0.0/0 0.0.0.0/0 tcp dpt:8080 to:${address}:80`;
-  const accept = `ACCEPT 6 -- 0.0.0.0/0 ${address} tcp dpt:80`;
-  assert.ok(listed("nat", "DOCKER").includes(dnat), listed("nat", "DOCKER").join("\n"));
-  assert.ok(listed("nat", "DOCKER").includes(`DNAT 17 -- 0.0.0.0/0 0.0.0.0/0 udp dpt:5300 to:${address}:53`));
-  assert.ok(listed("filter", "DOCKER").includes(accept), listed("filter", "DOCKER").join("\n"));
-  assert.ok(listed("nat", "POSTROUTING").includes(`MASQUERADE 0 -- ${subnet} 0.0.0.0/0 `));
+if (firewallBackend === "iptables")
+  test("iptables shows what people know from Docker", { timeout: 60_000 }, async () => {
+    const address = await engine.inspect("web", "{{.NetworkSettings.IPAddress}}");
+    const subnet = await engine.inspect("bridge", "{{(index .IPAM.Config 0).Subnet}}");
+    const listed = (table: string, chain: string): string[] =>
+      lab.sh(`iptables -t ${table} -L ${chain} -n`).replace(/ +/g, " ").split("\n");
+    const dnat = `DNAT 6 -- 0.0.0.0/0 0.0.0.0/0 tcp dpt:8080 to:${address}:80`;
+    const accept = `ACCEPT 6 -- 0.0.0.0/0 ${address} tcp dpt:80`;
+    assert.ok(listed("nat", "DOCKER").includes(dnat), listed("nat", "DOCKER").join("\n"));
+    assert.ok(listed("nat", "DOCKER").includes(`DNAT 17 -- 0.0.0.0/0 0.0.0.0/0 udp dpt:5300 to:${address}:53`));
+    assert.ok(listed("filter", "DOCKER").includes(accept), listed("filter", "DOCKER").join("\n"));
+    assert.ok(listed("nat", "POSTROUTING").includes(`MASQUERADE 0 -- ${subnet} 0.0.0.0/0 `));
+  });
+
+test("ip shows what people know from Docker", () => {
   const ends = lab.sh("ip link show master hull0").match(/^\d+: veth[0-9a-f]{7}@if\d+: .* master hull0 state UP/gm);
   assert.equal(ends?.length, 1);
+});
+
+test("the host that forwards for containers routes nothing for strangers", { timeout: 60_000 }, async () => {
+  lab.sh(`
+    ip link add stray0 type veth peer name stray1
+    sysctl -qw net.ipv6.conf.stray0.disable_ipv6=1 net.ipv6.conf.stray1.disable_ipv6=1
+    ip link set stray1 up; ip link set stray0 up
+    ip route add 203.0.113.0/24 dev stray0
+    ip neigh add 203.0.113.9 lladdr 02:00:00:00:00:09 dev stray0`);
+  const sent = () => Number(/stray0:(?:\s+\d+){9}\s+(\d+)/.exec(lab.sh("cat /proc/net/dev"))?.[1]);
+  await spawnQuietly([...lab.outside, "ip", "route", "replace", "203.0.113.0/24", "via", lab.host4]);
+  lab.sh("busybox ping -c 1 -W 1 203.0.113.9 || true");
+  const own = sent();
+  assert.ok(own > 0, "the host's own packets leave there");
+  await spawnQuietly([...lab.outside, "busybox", "ping", "-c", "2", "-W", "1", "203.0.113.9"]);
+  assert.equal(sent(), own);
+  lab.sh("ip link del stray0");
 });
 
 test("removed containers take their rules with them, and the engine all of its own and the host's settings back", {
   timeout: 60_000,
 }, async () => {
   await engine.ok("rm", "-f", "web", "field", "both");
-  await until("their rules have gone", () => !/DNAT --to|--dport/.test(lab.rules()));
-  assert.match(lab.rules(), /:FORWARD DROP/);
+  await until(
+    "their rules have gone",
+    () => !/DNAT --to|--dport|elements = \{ (tcp|udp)/.test(lab.rules() + lab.ruleset()),
+  );
   await engine.ok("network", "rm", "meadow", "six");
   await engine.endDaemon("SIGTERM");
-  await until("nothing of it is left", () => !/DOCKER|HULL|hull0|FORWARD DROP/.test(lab.rules()));
+  await until("nothing of it is left", () => !/DOCKER|HULL|hull|FORWARD DROP/.test(lab.rules() + lab.ruleset()));
   await until("its interfaces have gone", () => lab.sh("ip -o link").trim().split("\n").length === 2);
   for (const name of ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding"]) {
     assert.equal(lab.sh(`cat /proc/sys/net/${name}`).trim(), "0", name);

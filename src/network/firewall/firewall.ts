@@ -11,10 +11,11 @@ import type { Kernel } from "../kernel.ts";
 import { type CommandResult, command } from "./command.ts";
 import { type Dump, type Ownership, parseDump } from "./dump.ts";
 import { lostPolicy, planChange, planStep, planTeardown } from "./iptables.ts";
-import { type Family, type Rule, sharedRules } from "./model.ts";
+import { type Family, type FirewallInput, firewallRules, type Rule, sharedRules } from "./model.ts";
+import { TurnTaker } from "./turn-taker.ts";
 
 export interface FirewallState {
-  readonly rules: readonly Rule[];
+  readonly input: FirewallInput;
   readonly ownership: Ownership;
 }
 
@@ -45,23 +46,28 @@ export function findTool(name: string): string | undefined {
   return searchPath.map((directory) => `${directory}/${name}`).find((path) => existsSync(path));
 }
 
-const EMPTY: FirewallState = { rules: [], ownership: { bridges: new Set(), subnets: [] } };
+interface Wanted {
+  readonly rules: readonly Rule[];
+  readonly ownership: Ownership;
+}
+
+const EMPTY: Wanted = { rules: [], ownership: { bridges: new Set(), subnets: [] } };
 
 export class IptablesFirewall implements Firewall {
-  #wanted: FirewallState = EMPTY;
+  #wanted: Wanted = EMPTY;
   /** What the kernel is known to have; undefined: unknown, look first. */
   #applied: readonly Rule[] | undefined;
-  #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #policy: Policy | undefined;
   #ownCommits = 0;
-  #active = 0;
+  readonly #turns = new TurnTaker();
 
   constructor(
     private readonly kernel: Kernel,
     readonly family: Family,
     /** A step failed because the kernel had something else; everything is compared next. */
     private readonly onMismatch: (error: unknown) => void = () => {},
+    private readonly render: typeof firewallRules = firewallRules,
   ) {}
 
   async probe(): Promise<string | undefined> {
@@ -75,8 +81,8 @@ export class IptablesFirewall implements Firewall {
   }
 
   want(state: FirewallState): Promise<void> {
-    this.#wanted = state;
-    this.#next ??= this.#enqueue(() => {
+    this.#wanted = { rules: this.render(this.family, state.input), ownership: state.ownership };
+    this.#next ??= this.#turns.run(() => {
       this.#next = undefined;
       return this.#apply();
     });
@@ -84,11 +90,11 @@ export class IptablesFirewall implements Firewall {
   }
 
   verify(): Promise<string[]> {
-    return this.#enqueue(() => this.#repair());
+    return this.#turns.run(() => this.#repair());
   }
 
   tearDown(): Promise<boolean> {
-    return this.#enqueue(async () => {
+    return this.#turns.run(async () => {
       const shared = sharedRules(this.family);
       const ownership = this.#wanted.ownership;
       await this.#restore(planChange(await this.#dump(), [], ownership).restore);
@@ -105,7 +111,7 @@ export class IptablesFirewall implements Firewall {
   }
 
   async forwardPolicy(policy: Policy): Promise<string> {
-    return this.#enqueue(async () => {
+    return this.#turns.run(async () => {
       this.#policy = policy;
       const before = (await this.#dump()).get("filter")?.policies.get("FORWARD") ?? "ACCEPT";
       if (before !== policy) await this.#restore(`*filter\n-P FORWARD ${policy}\nCOMMIT\n`);
@@ -120,18 +126,7 @@ export class IptablesFirewall implements Firewall {
   }
 
   get busy(): boolean {
-    return this.#active > 0;
-  }
-
-  /** One at a time: the kernel's rule set has one writer here. */
-  #enqueue<T>(work: () => Promise<T>): Promise<T> {
-    this.#active++;
-    const result = this.#running.then(work).finally(() => this.#active--);
-    this.#running = result.then(
-      () => {},
-      () => {},
-    );
-    return result;
+    return this.#turns.busy;
   }
 
   async #apply(): Promise<void> {

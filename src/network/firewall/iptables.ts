@@ -64,7 +64,11 @@ export function lostPolicy(dump: Dump, missing: readonly Rule[], policy: string 
 /** A chain may be declared only when it is missing: declaring an existing one would flush it. */
 function declarations(table: Table, there: DumpedTable | undefined, rules: readonly Rule[]): string[] {
   if (rules.length === 0) return [];
-  return chains[table].filter((chain) => !there?.chains.has(chain)).map((chain) => `:${chain} - [0:0]`);
+  const isUsed = (chain: string): boolean =>
+    rules.some((rule) => rule.chain === chain || rule.text.endsWith(`-j ${chain}`));
+  return chains[table]
+    .filter((chain) => isUsed(chain) && !there?.chains.has(chain))
+    .map((chain) => `:${chain} - [0:0]`);
 }
 
 interface Place {

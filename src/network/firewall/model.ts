@@ -65,6 +65,16 @@ export function firewallRules(family: Family, input: FirewallInput): Rule[] {
   return rules.list;
 }
 
+/** Where another backend decides and this one's FORWARD drops what it does not know: packets of our bridges pass. */
+export function passingRules(family: Family, input: FirewallInput): Rule[] {
+  const rules = new RuleList(family);
+  for (const { bridge } of input.networks.filter((network) => subnetOf(network, family) !== undefined)) {
+    rules.top("filter", "FORWARD", `-i ${bridge} -j ACCEPT`);
+    rules.top("filter", "FORWARD", `-o ${bridge} -j ACCEPT`);
+  }
+  return rules.list;
+}
+
 export const subnetOf = (network: BridgeNetwork, family: Family): Subnet | undefined =>
   family === 4 ? network.subnet4 : network.subnet6;
 

@@ -1,0 +1,3 @@
+/** published-ports.test.ts once more, with nftables. */
+import "../with-nftables.ts";
+import "./published-ports.test.ts";
