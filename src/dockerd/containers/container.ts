@@ -80,6 +80,11 @@ export class Container {
     await this.settle({ ...changes, state: next(this.#record.state, event) });
   }
 
+  /** Moves the state without saving it. Call from the queue. */
+  pass(event: StateEvent): void {
+    this.show({ state: next(this.#record.state, event) });
+  }
+
   /** Saves the state that `work` leads to while it does; shown when it has. When it fails nothing is shown, and the caller moves on. */
   async moveWith<T>(event: StateEvent, changes: Partial<ContainerRecord>, work: () => Promise<T>): Promise<T> {
     const changed = { ...this.#record, ...changes, state: next(this.#record.state, event) };

@@ -45,13 +45,16 @@ export async function containerExited(
   });
   const ranMs = elapsedMs(before.state.startedAt, end.at);
   const { exitCode, at, oomKilled } = end;
-  await container.move({ kind: "exited", exitCode, at, oomKilled, restarts });
+  const isRemoved = !restarts && before.hostConfig.AutoRemove;
+  const exited = { kind: "exited", exitCode, at, oomKilled, restarts } as const;
+  // Of one that goes anyway nothing is saved: a next engine looks, sees that it ended, and removes it too.
+  if (isRemoved) container.pass(exited);
+  else await container.move(exited);
   deps.events.container(container.record, "die", {
     exitCode: String(end.exitCode),
     execDuration: String(Math.floor(ranMs / 1000)),
   });
   container.tellEnded();
-  const isRemoved = !restarts && before.hostConfig.AutoRemove;
   if (isRemoved) {
     // From here on nobody sees it, and its name is free.
     deps.registry.remove(container);
