@@ -23,6 +23,8 @@ export interface StandAloneOptions {
   readonly stdio?: readonly [Stdio, Stdio, Stdio];
   /** Descriptor of a connected console socket, where a plan with a `console` is not run in the foreground. */
   readonly consoleFd?: number | undefined;
+  /** Descriptors of ours that become the process's 3 and up; its plan's closeRange leaves them alone. */
+  readonly preserved?: readonly number[] | undefined;
   readonly path?: string;
 }
 
@@ -41,9 +43,10 @@ export class StandAlone implements Disposable {
   /** Starts keel, which gets ready while the plan is being made. Dispose of it when no plan comes. */
   constructor(options: StandAloneOptions) {
     this.#child = spawnPiped({
-      argv: [options.path ?? process.env.KEEL ?? keelPath(), ...argumentsOf(options.mode)],
+      argv: [options.path ?? process.env.KEEL ?? keelPath(), ...argumentsOf(options)],
       stdio: options.stdio ?? ["inherit", "inherit", "inherit"],
       extraFd: options.consoleFd,
+      more: options.preserved,
     });
     this.exit = this.#child.exited;
     this.#replies = frames(this.#child.output);
@@ -94,8 +97,10 @@ export class StandAlone implements Disposable {
   }
 }
 
-function argumentsOf(mode: StandAloneOptions["mode"]): string[] {
-  return mode.kind === "exec" ? ["exec", mode.detach ? "detach" : "run", `${mode.initPid}`] : ["init", mode.kind];
+function argumentsOf({ mode, preserved = [] }: StandAloneOptions): string[] {
+  const words =
+    mode.kind === "exec" ? ["exec", mode.detach ? "detach" : "run", `${mode.initPid}`] : ["init", mode.kind];
+  return preserved.length === 0 ? words : [...words, `${preserved.length}`];
 }
 
 async function* frames(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Frame> {

@@ -37,6 +37,8 @@ export interface PipedProcessRequest {
   readonly stdio: readonly [Stdio, Stdio, Stdio];
   /** Becomes its descriptor 5. */
   readonly extraFd?: number | undefined;
+  /** Become its descriptors 6 and up. */
+  readonly more?: readonly number[] | undefined;
 }
 
 const RETRY_MS = 1;
@@ -54,8 +56,8 @@ async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
   }
 }
 
-export function spawnPiped({ argv, stdio, extraFd }: PipedProcessRequest): PipedProcess {
-  const extra = extraFd === undefined ? [] : [extraFd];
+export function spawnPiped({ argv, stdio, extraFd, more = [] }: PipedProcessRequest): PipedProcess {
+  const extra: Stdio[] = extraFd === undefined && more.length === 0 ? [] : [extraFd ?? "ignore", ...more];
   const child = Bun.spawn(argv, { stdio: [...stdio, "pipe", "pipe", ...extra] });
   const [, , , input, output] = child.stdio;
   if (typeof input !== "number" || typeof output !== "number") throw new Error(`spawn ${argv[0]}: no pipes`);

@@ -63,6 +63,11 @@ async function runCommand(name: string, global: ParsedFlags, log: CliLog): Promi
     await writeText("stdout", `usage: hull-runc ${command.usage}\n${command.about}\n`);
     return 0;
   }
+  if (isOn(global, "systemd-cgroup"))
+    throw new HullError(
+      "unimplemented",
+      "systemd cgroup flag passed, but systemd support for managing cgroups is not available",
+    );
   const [least, most] = command.arguments;
   const count = flags.rest.length;
   if (count < least || count > most) {

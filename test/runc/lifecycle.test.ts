@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { cgroupsNamed, mountsBelow, removeSharedCgroups, TestBundle, until } from "./bundle.ts";
@@ -96,6 +97,106 @@ test("pause stops every process, an exec is refused meanwhile, resume lets them 
   assert.equal(bundle.runc("pause", bundle.id).code, 0);
   assert.equal(bundle.runc("delete", "--force", bundle.id).code, 0);
   leavesNothing(bundle);
+});
+
+test("an exec in a paused container waits for its resume where that is asked for", async () => {
+  using bundle = new TestBundle(["sleep", "1000"]);
+  bundle.start();
+  bundle.runc("pause", bundle.id);
+  const waiting = bundle.spawn("exec", "--ignore-paused", bundle.id, "echo", "ran");
+  let said = "";
+  waiting.stdout.on("data", (chunk) => {
+    said += chunk;
+  });
+  const ended = new Promise<number | null>((resolve) => waiting.on("close", resolve));
+  bundle.runc("resume", bundle.id);
+  assert.equal(await ended, 0);
+  assert.equal(said, "ran\n");
+});
+
+test("an exec goes into a cgroup below the container's", () => {
+  using bundle = new TestBundle(["sleep", "1000"]);
+  bundle.start();
+  const own = readFileSync(`/proc/${bundle.pid}/cgroup`, "utf8");
+  for (const path of cgroupsNamed(bundle.id)) {
+    mkdirSync(join(path, "sub"));
+    // A new cpuset of v1 is empty, and takes no process until it is filled.
+    for (const file of ["cpuset.cpus", "cpuset.mems"])
+      if (existsSync(join(path, "tasks")) && existsSync(join(path, file)))
+        writeFileSync(join(path, "sub", file), readFileSync(join(path, file)));
+  }
+  try {
+    const ran = bundle.runc("exec", "--cgroup", "sub", bundle.id, "cat", "/proc/self/cgroup");
+    assert.equal(ran.code, 0, ran.stderr);
+    const inOwn = (text: string, end: string) => text.split("\n").filter((line) => line.endsWith(end)).length;
+    assert.ok(inOwn(own, bundle.id) > 0, own);
+    assert.equal(inOwn(ran.stdout, "/sub"), inOwn(own, bundle.id), ran.stdout);
+  } finally {
+    for (const path of cgroupsNamed(bundle.id)) rmdirSync(join(path, "sub"));
+  }
+  for (const [args, words] of [
+    [["--cgroup", "a", "--cgroup", "b"], /missing <controller>: prefix/],
+    [["--cgroup", "nope:sub"], /unknown controller nope/],
+    [["--cgroup", "../.."], /bad sub cgroup path/],
+    [["--cgroup", "absent"], /ENOENT|no such file/i],
+  ] as const) {
+    const refused = bundle.runc("exec", ...args, bundle.id, "true");
+    assert.equal(refused.code, 255);
+    assert.match(refused.stderr, words);
+  }
+});
+
+test("descriptors that are to be preserved arrive as 3 and up, in run, create and exec", () => {
+  using bundle = new TestBundle(["sh", "-c", "cat <&3; cat <&4; ls /proc/self/fd | wc -l"]);
+  const [one, two] = [join(bundle.directory, "one"), join(bundle.directory, "two")];
+  writeFileSync(one, "one\n");
+  writeFileSync(two, "two\n");
+  const given = (words: readonly string[]) => {
+    const [file, args] = bundle.command(words);
+    const stdio = ["ignore", "pipe", "pipe", openSync(one, "r"), openSync(two, "r")] as const;
+    try {
+      return spawnSync(file, args, { cwd: bundle.bundle, encoding: "utf8", stdio: [...stdio] });
+    } finally {
+      for (const fd of stdio.slice(3) as number[]) closeSync(fd);
+    }
+  };
+  const ran = given(["run", "--preserve-fds", "2", bundle.id]);
+  // 0 to 4, and the directory that ls reads.
+  assert.deepEqual([ran.stdout, ran.status], ["one\ntwo\n6\n", 0], ran.stderr);
+  const none = bundle.runc("run", "--preserve-fds", "2", bundle.id);
+  assert.match(none.stderr, /unable to stat preserved-fd 0 \(of 2\)/);
+  bundle.configure(["sleep", "1000"]);
+  bundle.start();
+  const exec = given(["exec", "--preserve-fds", "2", bundle.id, "sh", "-c", "cat <&3; cat <&4"]);
+  assert.deepEqual([exec.stdout, exec.status], ["one\ntwo\n", 0], exec.stderr);
+  const without = given(["exec", bundle.id, "sh", "-c", "ls /proc/self/fd | wc -l"]);
+  assert.equal(without.stdout.trim(), "4");
+});
+
+const unsupported: readonly (readonly [string, unknown, RegExp])[] = [
+  ["intelRdt", { closID: "x" }, /Intel RDT is not supported/],
+  ["memoryPolicy", { mode: "MPOL_BIND" }, /memory policies are not supported/],
+  ["netDevices", { eth9: {} }, /moving network devices is not supported/],
+  ["mountLabel", "x:y:z", /selinux is disabled or not supported/],
+];
+
+test("what config.json and the command line ask for and is not there is refused, not left out", () => {
+  using bundle = new TestBundle(["true"]);
+  for (const [key, value, words] of unsupported) {
+    bundle.configure(["true"], (config) => {
+      config.linux[key] = value;
+    });
+    const ran = bundle.runc("run", bundle.id);
+    assert.equal(ran.code, 1);
+    assert.match(ran.stderr, words);
+  }
+  bundle.configure(["true"]);
+  assert.match(bundle.runc("run", "--pidfd-socket", "/x", bundle.id).stderr, /--pidfd-socket is not supported/);
+  assert.match(
+    bundle.runc("--systemd-cgroup", "run", bundle.id).stderr,
+    /systemd cgroup flag passed, but systemd support/,
+  );
+  assert.deepEqual(cgroupsNamed(bundle.id), []);
 });
 
 test("limits are set at creation, changed by update, and shown by events", () => {

@@ -25,6 +25,19 @@ int child_take_stdio(const int stdio[3]) {
   return 0;
 }
 
+int child_take_more(int from, int count, int *const ours[], size_t our_count) {
+  for (size_t i = 0; i < our_count; i++) {
+    if (*ours[i] < 0) continue;
+    int moved = fcntl(*ours[i], F_DUPFD_CLOEXEC, from + count);
+    if (moved < 0) return -errno;
+    close(*ours[i]);
+    *ours[i] = moved;
+  }
+  for (int i = 0; i < count; i++)
+    if (dup2(from + i, 3 + i) < 0) return -errno;
+  return 0;
+}
+
 /* The smallest of them that is at least `from`, or -1. */
 static int next_kept(const int *keep, size_t count, int from) {
   int next = -1;

@@ -178,12 +178,13 @@ static bool parse_mode(const char *text, bool exec, enum mode *mode) {
 int init_main(int argc, char **argv) {
   bool exec = strcmp(argv[0], "exec") == 0;
   enum mode mode;
-  if (argc != (exec ? 3 : 2) || !parse_mode(argv[1], exec, &mode)) {
-    dprintf(2, "usage: keel init run|create\n       keel exec run|detach PID\n");
+  int words = exec ? 3 : 2, preserved = argc == words + 1 ? atoi(argv[words]) : 0;
+  if (argc < words || argc > words + 1 || !parse_mode(argv[1], exec, &mode) || preserved < 0 || preserved > MOST_PRESERVED) {
+    dprintf(2, "usage: keel init run|create [PRESERVED]\n       keel exec run|detach PID [PRESERVED]\n");
     return USAGE;
   }
   for (int fd = MESSAGE_FD; fd <= CONSOLE_FD; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  struct stage_request request = {.stdio = {0, 1, 2}, .init_pidfd = -1};
+  struct stage_request request = {.stdio = {0, 1, 2}, .init_pidfd = -1, .preserved = preserved};
   struct stage stage;
   int error = read_operations(&request.operations);
   if (error) return refuse(error, "read the operations");
@@ -191,5 +192,6 @@ int init_main(int argc, char **argv) {
   int signals = mode == RUN ? take_signals() : -1;
   if (mode == RUN) prctl(PR_SET_CHILD_SUBREAPER, 1);
   error = stage_begin(&stage, &request);
+  if (preserved) close_range(PRESERVED_FROM, (unsigned)(PRESERVED_FROM + preserved - 1), 0); /* the process's alone */
   return error ? refuse(error, "start the container's process") : bring_up(&stage, mode, exec, signals);
 }

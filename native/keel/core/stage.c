@@ -87,7 +87,12 @@ static _Noreturn void stage_child(int supervisor, const struct stage_request *re
   prctl(PR_SET_NAME, "keel-init");
   child_default_signals();
   if (error == 0) error = child_take_stdio(request->stdio);
-  child_keep_only((const int[]){run.supervisor, run.init_pidfd}, 2);
+  int keep[MOST_PRESERVED + 2], kept = request->preserved;
+  if (error == 0 && kept) error = child_take_more(PRESERVED_FROM, kept, (int *const[]){&run.supervisor, &run.init_pidfd}, 2);
+  for (int i = 0; i < kept; i++) keep[i] = 3 + i;
+  keep[kept] = run.supervisor;
+  keep[kept + 1] = run.init_pidfd;
+  child_keep_only(keep, (size_t)kept + 2);
   if (error == 0) error = plan_run(&run, request->operations);
   else run.error = -error;
   if (error == 0 && run.foreign) _exit(0);

@@ -11,7 +11,10 @@ struct stage_request {
   struct cursor operations;
   int stdio[3];     /* the process's 0, 1, 2; -1: /dev/null (a terminal replaces them) */
   int init_pidfd;   /* exec: the container's init; -1 */
+  int preserved;    /* so many descriptors from PRESERVED_FROM on become its 3 and up */
 };
+
+enum { PRESERVED_FROM = 6, MOST_PRESERVED = 256 };
 
 struct stage {
   int fd;           /* SEQPACKET to the stage; -1: closed */

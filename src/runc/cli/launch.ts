@@ -12,7 +12,8 @@ import { type HostFacts, readHostFacts } from "../host-facts.ts";
 import { O_PATH, S_IFIFO } from "../kernel-constants.ts";
 import type { CliContext } from "./context.ts";
 import { processFailure } from "./failure.ts";
-import { isOn, number, text } from "./flags.ts";
+import { isOn, type ParsedFlags, text } from "./flags.ts";
+import { type PreservedFds, preservedFds } from "./preserved-fds.ts";
 import { removeContainer } from "./remove.ts";
 import { type ContainerState, checkId, claim, FIFO, save, startTimeOf } from "./state.ts";
 
@@ -54,12 +55,14 @@ function fifoOperations(directory: string): Operation[] {
 function compile(
   context: CliContext,
   bundle: Bundle,
-  { id, facts, waits }: { id: string; facts: HostFacts; waits: "fifo" | "byte" },
+  { id, facts, waits, preserved }: { id: string; facts: HostFacts; waits: "fifo" | "byte"; preserved: PreservedFds },
 ) {
   const { flags } = context;
+  const { process } = bundle.spec;
+  const { fds, env } = preserved;
   return compileContainer({
     facts,
-    spec: bundle.spec,
+    spec: { ...bundle.spec, process: process && { ...process, env: [...process.env, ...env] } },
     id,
     bundle: bundle.path,
     inherited: new Set(),
@@ -70,7 +73,7 @@ function compile(
     ],
     noPivot: isOn(flags, "no-pivot"),
     noNewKeyring: isOn(flags, "no-new-keyring"),
-    preservedFds: number(flags, "preserve-fds", 0),
+    preservedFds: fds.length,
   });
 }
 
@@ -95,12 +98,15 @@ export async function launch(context: CliContext, options: LaunchOptions): Promi
   checkId(options.id);
   const bundle = readBundle(text(flags, "bundle") ?? ".");
   checkConsole(context, bundle.spec, options.detached);
+  refusePidfdSocket(flags);
+  const preserved = preservedFds(flags);
   const socket = text(flags, "console-socket");
   using connection = socket ? await connectedSocket(socket) : undefined;
   // keel gets ready while the plan is being made.
-  const keel = new StandAlone({ mode: { kind: options.detached ? "create" : "run" }, consoleFd: connection?.fd });
+  const mode = { kind: options.detached ? "create" : "run" } as const;
+  const keel = new StandAlone({ mode, consoleFd: connection?.fd, preserved: preserved.fds });
   try {
-    return await execute(context, { ...options, bundle, keel });
+    return await execute(context, { ...options, bundle, keel, preserved });
   } catch (error) {
     keel[Symbol.dispose]();
     throw error;
@@ -110,12 +116,18 @@ export async function launch(context: CliContext, options: LaunchOptions): Promi
 interface Execution extends LaunchOptions {
   readonly bundle: Bundle;
   readonly keel: StandAlone;
+  readonly preserved: PreservedFds;
 }
 
-async function execute(context: CliContext, { id, detached, bundle, keel }: Execution): Promise<Made> {
+export function refusePidfdSocket(flags: ParsedFlags): void {
+  if (text(flags, "pidfd-socket"))
+    throw new HullError("unimplemented", "--pidfd-socket is not supported: use --pid-file");
+}
+
+async function execute(context: CliContext, { id, detached, bundle, keel, preserved }: Execution): Promise<Made> {
   const { root, flags, log } = context;
   const { path, spec, config } = bundle;
-  const plan = compile(context, bundle, { id, facts: readHostFacts(), waits: detached ? "fifo" : "byte" });
+  const plan = compile(context, bundle, { id, facts: readHostFacts(), waits: detached ? "fifo" : "byte", preserved });
   for (const warning of plan.warnings) log.write("warning", warning);
   const directory = claim(root, id);
   const rootfs = isAbsolute(spec.root.path) ? spec.root.path : join(path, spec.root.path);

@@ -41,6 +41,7 @@ export function compileContainer(request: ContainerRequest): CompiledContainer {
   const { facts, spec, id } = request;
   if (!spec.process)
     throw new HullError("invalid-argument", "config.json /process: is missing: there is nothing to run");
+  refuseUnsupported(spec);
   const warnings: string[] = [];
   const place = cgroupPlace(facts.cgroups, spec.linux.cgroupsPath, id);
   const namespaces = planNamespaces(spec, request);
@@ -56,6 +57,18 @@ interface Parts {
   readonly place: CgroupPlace;
   readonly namespaces: NamespacePlan;
   readonly warnings: string[];
+}
+
+/** What would be left out silently otherwise. */
+function refuseUnsupported({ linux }: RuntimeSpec): void {
+  const refuse = (key: string, why: string): never => {
+    throw new HullError("unimplemented", `config.json /linux/${key}: ${why}`);
+  };
+  if (linux.intelRdt) refuse("intelRdt", "intelRdt is specified in config, but Intel RDT is not supported");
+  if (linux.memoryPolicy) refuse("memoryPolicy", "memory policies are not supported");
+  if (linux.netDevices) refuse("netDevices", "moving network devices is not supported");
+  if (linux.mountLabel !== "")
+    refuse("mountLabel", "selinux label is specified in config, but selinux is disabled or not supported");
 }
 
 function stageOperations(request: ContainerRequest, { place, namespaces, warnings }: Parts): Operation[] {

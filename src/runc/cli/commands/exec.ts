@@ -4,12 +4,14 @@ import { StandAlone } from "../../../keel/stand-alone.ts";
 import { parseProcess, parseRuntimeSpec, type RuntimeSpec, type SpecProcess } from "../../../oci/runtime-spec.ts";
 import { connectedSocket } from "../../../platform/connected-socket.ts";
 import { HullError, messageOf } from "../../../platform/errors.ts";
+import { subCgroup } from "../../cgroup/sub-cgroup.ts";
 import { compileExec } from "../../compile/exec.ts";
 import { readHostFacts } from "../../host-facts.ts";
 import type { CliCommand, CliContext } from "../context.ts";
 import { processFailure } from "../failure.ts";
 import { isOn, number, type ParsedFlags, text, texts } from "../flags.ts";
-import { writePidFile } from "../launch.ts";
+import { refusePidfdSocket, writePidFile } from "../launch.ts";
+import { preservedFds } from "../preserved-fds.ts";
 import { load, statusOf } from "../state.ts";
 
 const RUNTIME_FAILURE = 255;
@@ -64,7 +66,8 @@ async function execute(context: CliContext): Promise<number> {
   const status = await statusOf(root, state);
   if (status === "stopped" || status === "creating")
     throw new HullError("failed-precondition", "cannot exec in a stopped container");
-  if (status === "paused")
+  // With --ignore-paused it waits in the frozen cgroup until the container is resumed, as runc's does.
+  if (status === "paused" && !isOn(flags, "ignore-paused"))
     throw new HullError("failed-precondition", "cannot exec in a paused container (use --ignore-paused to override)");
   const spec = parseRuntimeSpec(state.config);
   const process = processOf(context, spec);
@@ -73,14 +76,15 @@ async function execute(context: CliContext): Promise<number> {
   if (detach && process.terminal && !socket)
     throw new HullError("invalid-argument", "cannot allocate tty if runc will detach without setting console socket");
   const wait = [operation("waitStart", {}, { cause: "start" })];
-  const preservedFds = number(flags, "preserve-fds", 0);
+  refusePidfdSocket(flags);
+  const { fds, env } = preservedFds(flags);
   const { stage, warnings } = compileExec({
     facts: readHostFacts(),
     spec,
-    process,
-    place: state.cgroup,
+    process: { ...process, env: [...process.env, ...env] },
+    place: subCgroup(state.cgroup, texts(flags, "cgroup")),
     wait,
-    preservedFds,
+    preservedFds: fds.length,
   });
   for (const warning of warnings) log.write("warning", warning);
   using connection = socket ? await connectedSocket(socket) : undefined;
@@ -88,6 +92,7 @@ async function execute(context: CliContext): Promise<number> {
   const running = await StandAlone.begin({
     operations: stage,
     mode,
+    preserved: fds,
     ...(connection && { consoleFd: connection.fd }),
   }).catch((error) => {
     throw processFailure(error);
