@@ -26,6 +26,7 @@ export async function runtimePlans(): Promise<RuntimePlans & { readonly cgroupMo
   const facts = readHostFacts();
   return {
     cgroupMode: facts.cgroups.mode,
+    capabilities: facts.capabilities,
     container({ spec: json, id, bundle }) {
       const spec = parseRuntimeSpec(json);
       const { host, stage, place, warnings } = compileContainer({ facts, spec, id, bundle, inherited, wait });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run, TestEngine, until } from "../engine.ts";
@@ -29,6 +29,16 @@ before(async () => {
 after(async () => {
   await engine[Symbol.asyncDispose]();
 });
+
+const scratch = mkdtempSync("/var/tmp/hull-runtimes-");
+after(() => rmSync(scratch, { recursive: true }));
+
+function configFile(): string {
+  const path = join(scratch, "daemon.json");
+  const runtimes = { chatty: { path: programs["debian-runc"], runtimeArgs: ["--debug"] } };
+  writeFileSync(path, JSON.stringify({ runtimes, "default-runtime": "chatty" }));
+  return path;
+}
 
 /** What the runtimes still keep of containers. */
 const kept = (): string[] =>
@@ -70,6 +80,32 @@ for (const name of Object.keys(programs)) {
     const user = await engine.docker("run", "--rm", "--runtime", name, "-u", "nobody-here", "busybox", "true");
     assert.match(user.stderr, /unable to find user nobody-here: no matching entries in passwd file/);
     assert.deepEqual(kept(), []);
+  });
+
+  test(`${name}: the OOM killer, --init, --privileged and a shared network are as with our own`, async () => {
+    const eater = [
+      "run",
+      "--name",
+      "eater",
+      "--runtime",
+      name,
+      "-m",
+      "20m",
+      "busybox",
+      "tail",
+      "-c",
+      "90000000",
+      "/dev/zero",
+    ];
+    assert.equal((await engine.docker(...eater)).code, 137);
+    assert.equal(await engine.inspect("eater", "{{.State.OOMKilled}}"), "true");
+    await engine.ok("rm", "eater");
+    const id = await start("--init", "--privileged", "busybox", "sleep", "1000");
+    assert.match(await engine.ok("exec", id, "cat", "/proc/1/cmdline"), /docker-init/);
+    const own = await engine.ok("exec", id, "readlink", "/proc/self/ns/net");
+    const joined = ["run", "--rm", "--runtime", name, "--network", `container:${id}`, "busybox"];
+    assert.equal(await engine.ok(...joined, "readlink", "/proc/self/ns/net"), own);
+    await engine.ok("rm", "-f", id);
   });
 
   test(`${name}: exec has its own streams, terminal, user and exit code`, async () => {
@@ -144,6 +180,16 @@ for (const name of Object.keys(programs)) {
     await engine.ok("rm", id);
   });
 }
+
+test("daemon.json names runtimes with arguments, and the one that containers get", async () => {
+  await using other = await TestEngine.start({ args: ["--config-file", configFile()] });
+  const id = await other.ok("run", "-d", "busybox", "sleep", "1000");
+  assert.equal(await other.inspect(id, "{{.HostConfig.Runtime}}"), "chatty");
+  assert.equal(await other.ok("info", "-f", "{{.DefaultRuntime}}"), "chatty");
+  const log = join(other.execRoot, "containerd/io.containerd.runtime.v2.task/moby", id, "runtime-log.json");
+  assert.match(readFileSync(log, "utf8"), /"level":"debug"/);
+  await other.ok("rm", "-f", id);
+});
 
 test("the runtime is as real as its namespaces: the process is a child of the shim, the cgroup its own", async () => {
   const id = await engine.ok("run", "-d", "--runtime", "debian-runc", "busybox", "sleep", "1000");

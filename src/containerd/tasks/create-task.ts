@@ -22,8 +22,8 @@ import { removeCgroups } from "./delete-task.ts";
 import { createFailure } from "./failure.ts";
 import { runtimeBinary } from "./foreign/binary.ts";
 import { foreignFailure } from "./foreign/failure.ts";
+import { foreignProcess } from "./foreign/process.ts";
 import { createStage, type ForeignRuntime, foreignDelete, foreignRuntime } from "./foreign/runtime.ts";
-import { numericUser, type SpecUser } from "./foreign/user.ts";
 import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
 import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
@@ -181,12 +181,12 @@ const foreignGround = ({ root }: ForeignRuntime, plan: ContainerPlan): Operation
 /** Of what our specs use nothing is younger, and runtimes refuse versions younger than themselves. */
 const OCI_VERSION = "1.0.2";
 
-/** Other runtimes know no names: the container's files, mounted by now, tell the numbers. */
+/** Its root is mounted by now: the container's files tell the numbers of its user. */
 async function writeNumericSpec(host: TaskHost, { spec, root, paths, file }: Prepared): Promise<void> {
   const document = parseObject(spec, "config.json");
-  const process = document.process as { readonly user?: SpecUser };
-  const user = await numericUser(root, process.user ?? {});
-  const numeric = Buffer.from(JSON.stringify({ ...document, ociVersion: OCI_VERSION, process: { ...process, user } }));
+  const ground = { rootfs: root, capabilities: host.plans.capabilities };
+  const process = await foreignProcess(document.process as Record<string, unknown>, ground);
+  const numeric = Buffer.from(JSON.stringify({ ...document, ociVersion: OCI_VERSION, process }));
   await host.launcher.run(bundleOperations(paths.bundle, numeric, file));
 }
 

@@ -8,8 +8,8 @@ import { parseIdentifier } from "../identifier.ts";
 import { stdioUri } from "./create-task.ts";
 import { execFailure } from "./failure.ts";
 import { foreignFailure } from "./foreign/failure.ts";
+import { foreignProcess } from "./foreign/process.ts";
 import { execStage, foreignOf } from "./foreign/runtime.ts";
-import { numericUser, type SpecUser } from "./foreign/user.ts";
 import type { CompileRequest, ExecPlan } from "./runtime.ts";
 import type { Task, TaskStdio } from "./task.ts";
 import type { TaskHost } from "./task-host.ts";
@@ -73,9 +73,15 @@ async function execPlan(host: TaskHost, task: Task, { execId, process, container
   const runtime = foreignOf(host.roots, task);
   if (runtime === undefined || file.runtime === undefined) return plan;
   const document = parseObject(process, "process.json");
-  const user = await numericUser(file.runtime.rootfs, (document.user ?? {}) as SpecUser);
-  const numeric = Buffer.from(JSON.stringify({ ...document, user }));
-  const exec = { paths, terminal: plan.terminal, hostPid: globalThis.process.pid, execId, process: numeric };
+  const ground = { rootfs: file.runtime.rootfs, capabilities: host.plans.capabilities };
+  const foreign = await foreignProcess(document, ground);
+  const exec = {
+    paths,
+    terminal: plan.terminal,
+    hostPid: globalThis.process.pid,
+    execId,
+    process: Buffer.from(JSON.stringify(foreign)),
+  };
   return { stage: execStage(runtime, exec), terminal: plan.terminal };
 }
 

@@ -51,6 +51,8 @@ export interface Updated {
 
 /** Compiler of specs. Throws `invalid-argument` with a JSON pointer. */
 export interface RuntimePlans {
+  /** The engine's own effective capabilities, as a mask. */
+  readonly capabilities: bigint;
   container(request: CompileRequest): ContainerPlan;
   exec(request: CompileExecRequest): ExecPlan;
   /** linux.resources as JSON. */

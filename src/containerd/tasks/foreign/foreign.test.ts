@@ -10,6 +10,7 @@ import { OptionsSchema } from "../../gen/containerd/runc/v1/options_pb.ts";
 import { rootsOf, taskPaths } from "../../roots.ts";
 import { runtimeBinary } from "./binary.ts";
 import { foreignFailure, lastError } from "./failure.ts";
+import { heldOf } from "./process.ts";
 import { createStage, execStage, foreignRuntime, logFile } from "./runtime.ts";
 import { resolveUser } from "./user.ts";
 
@@ -55,6 +56,11 @@ test("a container is created before it waits for its start, an exec begins with 
   const order = exec.map(({ name }) => name).filter((name) => ["standIn", "waitStart", "runtime"].includes(name));
   assert.deepEqual(order, ["standIn", "waitStart", "runtime"]);
   assert.match(argumentsOf(exec)[0]!, /exec --detach --process \S+ --pid-file \S+ --console-socket \S+\.tty c1$/);
+});
+
+test("capabilities that the host lacks are left out of every set", () => {
+  const sets = { bounding: ["CAP_CHOWN", "CAP_SYS_RESOURCE"], effective: ["CAP_SYS_RESOURCE"] };
+  assert.deepEqual(heldOf(sets, 1n), { bounding: ["CAP_CHOWN"], effective: [] });
 });
 
 const passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/:\n";
