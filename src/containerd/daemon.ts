@@ -107,8 +107,8 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     startCall: startCalls(tracer),
     onRecreated: (error) => log.warn(error === undefined ? "made the socket file again" : messageOf(error)),
   });
-  stack.use(server);
   stack.defer(() => settle(host));
+  stack.use(server); // Ends first: nothing new is begun behind what is waited for.
   for (const sentence of stores.degraded) warn(sentence);
   collector.schedule();
   log.info("serving", { socket: roots.socket, tasks: tasks.list().length, driver: stores.snapshotters.default.name });

@@ -14,7 +14,7 @@ import type { MeasuredStep, Tracer } from "../trace/tracer.ts";
 import { Coprocess } from "./coprocess.ts";
 import { encodeOperations, type Operation } from "./plan.ts";
 import { measuredSteps, outputsByIndex } from "./result.ts";
-import { describeContainer, ShimClient } from "./shim-client.ts";
+import { describeContainer, endContainer } from "./shim-client.ts";
 import {
   decodeReply,
   encodeSection,
@@ -32,7 +32,6 @@ const NO_INDEX = 0xffffffffn;
 const SHORT_LIFE_MS = 1000;
 const LONGEST_DELAY_MS = 2000;
 const LOCK_RETRY_MS = 100;
-const ABANDON_DEADLINE_MS = 10_000;
 const nothing = new Uint8Array(0);
 
 export interface RunOptions {
@@ -149,7 +148,7 @@ export class KeelServe implements AsyncDisposable {
     const frame = await this.#process.request(request.launch, this.#id(), payload);
     const result = this.#result("", frame, { operations, parent: undefined });
     if (!signal?.aborted) return result;
-    await abandon(container.shimSocket);
+    await endContainer(container.shimSocket);
     throw new HullError("cancelled", `launch ${container.id}: cancelled`);
   }
 
@@ -284,18 +283,6 @@ export class KeelServe implements AsyncDisposable {
     this.#process = this.#start();
     for (const path of this.#locks) void this.#takeLockAgain(path);
     this.#options.onRestarted?.(why);
-  }
-}
-
-/** Ends a container that nobody waits for any more, before it has started. */
-async function abandon(shimSocket: string): Promise<void> {
-  const shim = await ShimClient.open(shimSocket);
-  try {
-    await shim.kill({ signal: 9 });
-    await shim.wait("", { signal: AbortSignal.timeout(ABANDON_DEADLINE_MS) });
-    await shim.shutdown({ pause: true });
-  } finally {
-    shim.close();
   }
 }
 

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { during, HullError } from "../platform/errors.ts";
+import { codeOf, during, HullError } from "../platform/errors.ts";
 import type { Operation } from "./plan.ts";
 import { type CallOptions, connectTo, DEFAULT_DEADLINE_MS, FrameConnection } from "./shim-connection.ts";
 import {
@@ -207,6 +207,25 @@ export class ShimClient {
 
   #call(attempt: string, type: number, payload: Uint8Array, options: CallOptions): Promise<ShimReply> {
     return call(this.#connection, { attempt, type, payload, signal: deadline(options) });
+  }
+}
+
+const END_DEADLINE_MS = 10_000;
+
+/** Ends a container that nobody wants any more, whatever it does: its process, its shim, its pause. `unavailable`: no shim is there. */
+export async function endContainer(shimSocket: string): Promise<void> {
+  const signal = AbortSignal.timeout(END_DEADLINE_MS);
+  const gone = Promise.withResolvers<void>();
+  const shim = await ShimClient.open(shimSocket, { onClose: gone.resolve }, { signal });
+  try {
+    await shim.kill({ signal: 9 }, { signal }).catch((error: unknown) => {
+      if (codeOf(error) !== "not-found") throw error; // It has ended already.
+    });
+    await shim.wait("", { signal });
+    await shim.shutdown({ pause: true }, { signal });
+    await gone.promise;
+  } finally {
+    shim.close();
   }
 }
 

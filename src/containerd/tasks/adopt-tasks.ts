@@ -2,15 +2,16 @@
  * At start: finds the tasks that run, connects to their shims, collects the exits of those that ended meanwhile, clears
  * what no container has. Shims that don't answer any more are declared dead by their pids.
  */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { operation } from "../../keel/plan.ts";
-import { pauseClient, readExitRecord } from "../../keel/shim-client.ts";
+import { readExitRecord } from "../../keel/shim-client.ts";
 import { dockerExitCode } from "../../keel/shim-records.ts";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { taskPaths } from "../roots.ts";
 import { listBundles, readShimFile, readTaskFile, wasReported } from "./bundle.ts";
 import { removeCgroups } from "./delete-task.ts";
+import { endSupervisors } from "./end-supervisors.ts";
 import { foreignDelete, foreignOf } from "./foreign/runtime.ts";
 import { unmountOperation } from "./rootfs-mount.ts";
 import { ShimLink } from "./shim-link.ts";
@@ -27,7 +28,7 @@ export async function adoptTasks(host: TaskHost): Promise<void> {
       adoptOne(host, namespace, id).catch((error) => host.warn(`adopt ${namespace}/${id}: ${messageOf(error)}`)),
     ),
   );
-  await endStraySandboxes(host);
+  await endStraySupervisors(host);
 }
 
 async function adoptOne(host: TaskHost, namespace: string, id: string): Promise<void> {
@@ -93,22 +94,31 @@ async function clear(host: TaskHost, namespace: string, id: string): Promise<voi
   if (file) await host.plans.killAll(file.cgroup);
   const runtime = file && foreignOf(host.roots, { namespace, id, identity: { file } });
   if (runtime) await host.launcher.run([foreignDelete(runtime)]).catch((error) => host.warn(messageOf(error)));
-  await pauseClient.stop(paths.pauseSocket).catch(() => undefined);
+  await endSupervisors(paths).catch((error) => host.warn(messageOf(error)));
   const unmount = file === undefined || file.mountedRoot === "" ? [] : [unmountOperation(file.mountedRoot)];
   await host.launcher.run([...unmount, unmountOperation(join(paths.bundle, "rootfs"))]);
   if (file) await removeCgroups(host, file.cgroup);
   await host.launcher.run([operation("removeTree", { path: paths.bundle }, { cause: "leftover" })]);
 }
 
-/** Pauses of containers that are gone. Those of stopped containers are kept for their next start. */
-async function endStraySandboxes(host: TaskHost): Promise<void> {
-  const { containers } = host.stores;
+/** Pauses and shims of containers that are gone. Those of stopped containers are kept for their next start. */
+async function endStraySupervisors(host: TaskHost): Promise<void> {
+  const { stores, roots, warn } = host;
+  const { containers } = stores;
   const wanted = new Set(
     containers
       .namespaces()
-      .flatMap((space) => containers.list(space).map(({ id }) => taskPaths(host.roots, space, id).pauseSocket)),
+      .flatMap((space) => containers.list(space).map(({ id }) => basename(taskPaths(roots, space, id).pauseSocket))),
   );
-  const sockets = await readdir(host.roots.pauseSockets).catch(() => []);
-  const stray = sockets.map((name) => join(host.roots.pauseSockets, name)).filter((path) => !wanted.has(path));
-  await Promise.all(stray.map((path) => pauseClient.stop(path).catch(() => undefined)));
+  const directories = [roots.pauseSockets, roots.shimSockets];
+  const names = await Promise.all(directories.map((path) => readdir(path).catch(() => [])));
+  const stray = [...new Set(names.flat())].filter((name) => !wanted.has(name));
+  const end = async (name: string): Promise<void> => {
+    const [pauseSocket, shimSocket] = [join(roots.pauseSockets, name), join(roots.shimSockets, name)];
+    await endSupervisors({ pauseSocket, shimSocket });
+    for (const path of [pauseSocket, shimSocket]) await rm(path, { force: true }); // Killed ones leave them behind.
+  };
+  await Promise.all(
+    stray.map((name) => end(name).catch((error) => warn(`end a stray supervisor: ${messageOf(error)}`))),
+  );
 }

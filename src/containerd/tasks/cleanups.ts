@@ -23,8 +23,8 @@ export class Cleanups {
     await this.#underway.get(`${namespace}\0${id}`);
   }
 
-  /** Everything begun so far. */
+  /** Nothing is under way any more. */
   async allSettled(): Promise<void> {
-    await Promise.all(this.#underway.values());
+    while (this.#underway.size > 0) await Promise.all(this.#underway.values());
   }
 }

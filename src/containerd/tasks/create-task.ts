@@ -19,6 +19,7 @@ import type { Mount } from "../snapshots/snapshotter.ts";
 import { buryTask } from "./adopt-tasks.ts";
 import { bundleOperations, taskFile } from "./bundle.ts";
 import { removeCgroups } from "./delete-task.ts";
+import { endSupervisors } from "./end-supervisors.ts";
 import { createFailure } from "./failure.ts";
 import { runtimeBinary } from "./foreign/binary.ts";
 import { foreignFailure } from "./foreign/failure.ts";
@@ -56,7 +57,7 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
   const task = new Task({ namespace, id, paths: made.paths, file: made.file, events: host.events }, 0);
   host.tasks.add(task);
   try {
-    const launched = await launch(host, request, made);
+    const launched = await launchSurely(host, request, made);
     host.tracer.steps(request.span.context, launched.steps);
     adopt(task, launched, host);
   } catch (error) {
@@ -139,6 +140,17 @@ function snapshotOf(host: TaskHost, request: CreateTask, container: Container) {
 function withRootPath(bytes: Uint8Array, root: string): Uint8Array {
   const spec = parseObject(bytes, "config.json");
   return Buffer.from(JSON.stringify({ ...spec, root: { ...(spec.root as object | undefined), path: root } }));
+}
+
+/** When keel was killed under it, what it had begun is undone and its successor does it from the beginning. */
+async function launchSurely(host: TaskHost, request: CreateTask, made: Prepared): Promise<Launched> {
+  try {
+    return await launch(host, request, made);
+  } catch (error) {
+    if (codeOf(error) !== "unavailable") throw error;
+    await undo(host, made);
+    return launch(host, request, made);
+  }
 }
 
 async function launch(host: TaskHost, request: CreateTask, made: Prepared): Promise<Launched> {
@@ -247,7 +259,7 @@ async function undo(host: TaskHost, made: Prepared): Promise<void> {
   if (made.foreign)
     await host.launcher.run([foreignDelete(made.foreign)]).catch((error) => host.warn(messageOf(error)));
   await host.plans.killAll(cgroup).catch((error) => host.warn(messageOf(error)));
-  await pauseClient.stop(made.paths.pauseSocket).catch(() => undefined);
+  await endSupervisors(made.paths).catch((error) => host.warn(messageOf(error)));
   const unmount = made.file.mountedRoot === "" ? [] : [unmountOperation(made.root)];
   const bundle = operation("removeTree", { path: made.paths.bundle }, { cause: "undo" });
   try {

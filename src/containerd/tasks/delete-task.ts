@@ -4,11 +4,10 @@
  */
 import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
-import { pauseClient } from "../../keel/shim-client.ts";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { CgroupPlace } from "../../runc/cgroup/place.ts";
-import type { TaskPaths } from "../roots.ts";
 import { toTimestamp } from "../timestamp.ts";
+import { stopSandbox } from "./end-supervisors.ts";
 import { foreignDelete, foreignOf } from "./foreign/runtime.ts";
 import type { ProcessState } from "./process-state.ts";
 import { unmountOperation } from "./rootfs-mount.ts";
@@ -119,14 +118,5 @@ async function endShim(host: TaskHost, task: Task, keepSandbox: boolean): Promis
     if (!keepSandbox) await stopSandbox(task.identity.paths);
   } finally {
     link.close();
-  }
-}
-
-/** Ends a pause; none there is fine. */
-export async function stopSandbox(paths: TaskPaths): Promise<void> {
-  try {
-    await pauseClient.stop(paths.pauseSocket);
-  } catch (error) {
-    if (!["unavailable", "not-found"].includes(codeOf(error))) throw error;
   }
 }

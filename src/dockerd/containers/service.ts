@@ -31,6 +31,7 @@ import { listContainers } from "./views/list.ts";
 
 /** containerd's namespace of Docker's containers. */
 const NAMESPACE = "moby";
+const IDLE_MS = 5000;
 
 export function createContainers(parts: EngineParts): ContainerService {
   const registry = new ContainerRegistry();
@@ -144,6 +145,18 @@ class Containers implements ContainerService {
       container.run.abort();
     }
     await this.#following;
+    await this.#idle();
+  }
+
+  /** What was begun after an answer is done, so that it is not left to the next engine; after a while all the same. */
+  async #idle(): Promise<void> {
+    const queues = this.deps.registry.list().map((container) => container.queue.run(async () => undefined));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, IDLE_MS);
+    });
+    await Promise.race([Promise.all([...queues, this.deps.leaving.settled()]), late]);
+    clearTimeout(timer);
   }
 
   list() {
