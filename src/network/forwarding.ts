@@ -32,7 +32,7 @@ const set = (kernel: Kernel, family: Family, value: "0" | "1") =>
 export interface ForwardingParts {
   readonly kernel: Kernel;
   readonly log: Log;
-  firewall(family: Family): Firewall | undefined;
+  firewalls(family: Family): readonly Firewall[];
 }
 
 /**
@@ -42,10 +42,10 @@ export interface ForwardingParts {
 export async function ensureForwarding(family: Family, parts: ForwardingParts): Promise<string | undefined> {
   try {
     if (isOn(family)) {
-      if (readChanged()[family] !== undefined) parts.firewall(family)?.keepForwardPolicy("DROP");
+      if (readChanged()[family] !== undefined) parts.firewalls(family)[0]?.keepForwardPolicy("DROP");
       return undefined;
     }
-    const before = (await parts.firewall(family)?.forwardPolicy("DROP")) ?? "ACCEPT";
+    const before = (await parts.firewalls(family)[0]?.forwardPolicy("DROP")) ?? "ACCEPT";
     writeChanged({ ...readChanged(), [family]: before });
     await set(parts.kernel, family, "1");
     return undefined;
@@ -63,7 +63,8 @@ export async function undoForwarding(parts: ForwardingParts): Promise<void> {
     const before = changed[family];
     if (before === undefined) continue;
     await set(parts.kernel, family, "0");
-    if (before === "ACCEPT") await parts.firewall(family)?.forwardPolicy("ACCEPT");
+    // Also that of iptables, where an engine that has gone set it and this one uses nftables.
+    if (before === "ACCEPT") for (const firewall of parts.firewalls(family)) await firewall.forwardPolicy("ACCEPT");
   }
   forgetForwarding();
 }

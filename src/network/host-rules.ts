@@ -46,8 +46,9 @@ export class HostRules {
     return this.#usable.length > 0;
   }
 
-  firewall(family: Family): Firewall | undefined {
-    return this.#usable.find((firewall) => firewall.family === family);
+  /** The chosen one first. */
+  firewallsOf(family: Family): readonly Firewall[] {
+    return this.#usable.filter((firewall) => firewall.family === family);
   }
 
   async start(): Promise<void> {

@@ -189,7 +189,7 @@ export class Netd {
   }
 
   #forwardingParts(): ForwardingParts {
-    return { kernel: this.kernel, log: this.log, firewall: (family) => this.rules.firewall(family) };
+    return { kernel: this.kernel, log: this.log, firewalls: (family) => this.rules.firewallsOf(family) };
   }
 
   #hostRules(): HostRules {
