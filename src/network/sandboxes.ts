@@ -6,6 +6,7 @@
  */
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { again } from "../keel/again.ts";
 import type { Operation } from "../keel/plan.ts";
 import { codeOf, HullError, messageOf } from "../platform/errors.ts";
 import type { Log } from "../platform/log.ts";
@@ -301,7 +302,7 @@ export class Sandboxes {
 
   #later(plan: readonly Operation[]): void {
     setImmediate(() => {
-      this.parts.kernel.run(plan).catch((error: unknown) => {
+      again(() => this.parts.kernel.run(plan)).catch((error: unknown) => {
         this.parts.log.warn("clean-up after a start", { error: messageOf(error) });
       });
     });

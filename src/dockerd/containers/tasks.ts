@@ -196,7 +196,23 @@ export class Tasks {
   }
 
   async start(container: string, parent?: SpanContext): Promise<void> {
-    await this.client.tasks.start({ containerId: container }, call({ parent, timeoutMs: START_MS }));
+    await this.#startProcess(container, "", parent);
+  }
+
+  async #startProcess(containerId: string, execId: string, parent: SpanContext | undefined): Promise<number> {
+    const start = async () =>
+      (await this.client.tasks.start({ containerId, execId }, call({ parent, timeoutMs: START_MS }))).pid;
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof HullError && error.code === "unavailable")) throw error;
+      // Cut off on its way: it may have been started. Nobody else starts it, so that the second time tells.
+      return start().catch(async (again: unknown) => {
+        if (!(again instanceof HullError && again.code === "failed-precondition")) throw again;
+        const info = await this.info(containerId);
+        return (execId === "" ? info : info?.execs.find((one) => one.execId === execId))?.pid ?? 0;
+      });
+    }
   }
 
   /** Throws not-found when it has ended. */
@@ -265,11 +281,7 @@ export class Tasks {
   }
 
   async startExec(container: string, execId: string, parent?: SpanContext): Promise<number> {
-    const { pid } = await this.client.tasks.start(
-      { containerId: container, execId },
-      call({ parent, timeoutMs: START_MS }),
-    );
-    return pid;
+    return this.#startProcess(container, execId, parent);
   }
 
   /** An absent one is fine. */

@@ -2,10 +2,12 @@
  * Execs of all containers. Lifecycle of one: create -> start (attached or detached) -> ended -> forgotten five minutes later.
  */
 import { randomBytes } from "node:crypto";
+import type { ExecInfo } from "../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import type { Container } from "../containers/container.ts";
 import type { ContainerDeps } from "../containers/deps.ts";
+import { UNKNOWN_EXIT } from "../containers/reconcile.ts";
 import { capabilitiesOf } from "../containers/spec/capabilities.ts";
 import { environmentOf, rlimitsOf } from "../containers/spec/process.ts";
 import { parseSecurityOptions } from "../containers/spec/security.ts";
@@ -85,7 +87,10 @@ export class ExecService {
         stderr: settings.attachStderr,
         raw: settings.tty,
       });
-      await this.#run(exec, container, parent);
+      await this.#run(exec, container, parent).catch((error: unknown) => {
+        shim.destroy();
+        throw error;
+      });
       const detachKeys = settings.tty ? parseDetachKeys(settings.detachKeys) : undefined;
       const end = await bridge(client, shim, {
         stdin: settings.attachStdin,
@@ -150,6 +155,18 @@ export class ExecService {
       if (!exec || exec.state.kind === "ended") continue;
       exec.end(137, 0);
       this.#forgetLater(exec);
+    }
+  }
+
+  running(container: Container): readonly string[] {
+    return [...container.execIds].filter((id) => this.#execs.get(id)?.state.kind === "running");
+  }
+
+  agree(container: Container, running: readonly string[], observed: readonly ExecInfo[]): void {
+    for (const id of running) {
+      const seen = observed.find(({ execId }) => execId === id);
+      if (!seen) this.ended(container.id, id, UNKNOWN_EXIT);
+      else if (seen.exit) this.ended(container.id, id, seen.exit.exitStatus);
     }
   }
 

@@ -4,7 +4,7 @@
  * Lifecycle: `serve` for each sandbox with DNS (again after netd or keel came back: what waited in the sockets is answered then) ->
  * `question` for each datagram keel passes on -> `stop`.
  */
-import { messageOf } from "../../platform/errors.ts";
+import { codeOf, messageOf } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
 import type { DnsQuestion, Kernel } from "../kernel.ts";
 import { decide, failure } from "./answer.ts";
@@ -53,8 +53,11 @@ export class DnsResponder {
     try {
       await this.ports.kernel.relay(id, pauseSocket);
     } catch (error) {
-      this.#relays.delete(containerId);
-      this.#containers.delete(id);
+      // keel was killed: its successor is asked again by resume, which may have happened already.
+      if (codeOf(error) !== "unavailable") {
+        this.#relays.delete(containerId);
+        this.#containers.delete(id);
+      }
       throw error;
     }
   }

@@ -105,6 +105,7 @@ export class PublishedPorts {
       } catch (error) {
         await this.withdraw(bound);
         if (codeOf(error) === "conflict" && !last) continue;
+        if (codeOf(error) === "unavailable") throw error; // keel was killed under it: the whole is tried again.
         throw portFailure(request.endpoint, messageOf(error));
       }
     }

@@ -2,6 +2,7 @@
  * Deletes namespaces and interfaces after the answer and in batches: the kernel waits 25 to 30 ms for one interface or for thirty.
  * First the host's ends go down, so that a dying namespace answers nobody any more.
  */
+import { again } from "../../keel/again.ts";
 import { type Operation, operation } from "../../keel/plan.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
@@ -87,6 +88,6 @@ export class Undertaker {
     const doom = interfaces.map((name) => tolerant([changeLink({ name }, { up: false, group: this.group })]));
     const unbind = (remains.namespaces ?? []).flatMap(planUnbind);
     const plan = [...doom, ...unbind, ...(interfaces.length > 0 ? [tolerant([deleteLinkGroup(this.group)])] : [])];
-    if (plan.length > 0) await this.kernel.run(plan);
+    if (plan.length > 0) await again(() => this.kernel.run(plan));
   }
 }

@@ -1,4 +1,5 @@
 /** Exits, restart policies and the agreement of records with what runs: what happens to containers without anybody asking. */
+import type { ExecInfo } from "../../../containerd/gen/hull/containerd/v1/tasks_pb.ts";
 import { messageOf } from "../../../platform/errors.ts";
 import { timeNow } from "../../time.ts";
 import { type Container, isUnwanted } from "../container.ts";
@@ -17,6 +18,10 @@ import { giveUpRestart } from "./stop.ts";
 export interface EndListener {
   /** Its process has ended: its execs too. */
   containerEnded(container: Container): void;
+  /** Those that run, as far as is known here. */
+  running(container: Container): readonly string[];
+  /** What became of them, as hull-containerd has it: an end that came while nobody listened is told now. */
+  agree(container: Container, running: readonly string[], observed: readonly ExecInfo[]): void;
 }
 
 export class Supervisor implements ExitActions {
@@ -65,6 +70,7 @@ export class Supervisor implements ExitActions {
   /** Looks at every task there is and every record; see reconcile.ts. The first time also starts what starts with the engine. */
   async resync(): Promise<void> {
     const before = new Map(this.deps.registry.list().map((container) => [container, container.state]));
+    const execs = new Map([...before.keys()].map((container) => [container, this.execs.running(container)]));
     const tasks = await this.deps.tasks.list();
     const isFirst = this.#firstLook;
     this.#firstLook = false;
@@ -73,6 +79,7 @@ export class Supervisor implements ExitActions {
         // What changed since the list was asked for is newer than the list.
         const isUnchanged = container.state === state;
         const task = isUnchanged ? tasks.get(container.id) : await this.deps.tasks.info(container.id);
+        if (task) this.execs.agree(container, execs.get(container) ?? [], task.execs);
         await this.#agree(container, reconcile(container.state, observed(task)));
         if (isFirst) await this.#endBriefPause(container);
         if (isFirst) this.#startWithEngine(container);
