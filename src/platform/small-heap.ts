@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 
 /** How far a heap may grow over what lives in it, and below which size nobody collects. Options of JavaScriptCore. */
-const settings: Readonly<Record<string, string>> = {
+export const smallHeap: Readonly<Record<string, string>> = {
   BUN_JSC_heapGrowthMaxIncrease: "0.3",
   BUN_JSC_largeHeapSize: String(2 * 1024 * 1024),
 };
@@ -23,10 +23,10 @@ interface Executing {
  */
 export function again({ argv, argv0, environment }: Executing) {
   if (environment.LISTEN_FDS !== undefined) return undefined;
-  if (Object.keys(settings).every((name) => environment[name] !== undefined)) return undefined;
+  if (Object.keys(smallHeap).every((name) => environment[name] !== undefined)) return undefined;
   // The entry of the compiled executable is no argument of its caller.
   const given = argv.slice(argv[1]?.startsWith("/$bunfs/") ? 2 : 1);
-  return { argv: [argv0, ...given], environment: { ...settings, ...environment } };
+  return { argv: [argv0, ...given], environment: { ...smallHeap, ...environment } };
 }
 
 /** Executes this process once more, with the same id, arguments and name, unless it has the settings. To be called before anything else. */
