@@ -251,3 +251,22 @@ test("members of an image archive that lead out by ../ are held inside, as Docke
   for (const up of ["..", "../..", "../../.."])
     assert.equal(existsSync(join(engine.dataRoot, "tmp", up, "manifest.json")), false, up);
 });
+
+for (const program of ["gzip", "xz", "bzip2", "zstd"] as const)
+  test(`images are loaded and imported from archives compressed with ${program}`, async () => {
+    const was = await state();
+    const packed = engine.path(`packed.${program}`);
+    writeFileSync(packed, execFileSync(program, ["-c"], { input: archive, maxBuffer: 1 << 28 }));
+    assert.match(await engine.ok("load", "-i", packed), /Loaded image: busybox:latest/);
+    await assertSame(was, "the same image again");
+    const tar = execFileSync("tar", ["c", "-C", "/etc", "hostname"]);
+    writeFileSync(packed, execFileSync(program, ["-c"], { input: tar }));
+    await engine.ok("import", packed, "imported");
+    await engine.ok("save", "-o", engine.path("saved.tar"), "imported");
+    await engine.ok("create", "--name", "imported", "imported", "x");
+    await engine.ok("cp", "imported:/hostname", engine.path("hostname"));
+    assert.equal(readFileSync(engine.path("hostname"), "utf8"), readFileSync("/etc/hostname", "utf8"));
+    await engine.ok("rm", "imported");
+    await engine.ok("rmi", "imported");
+    await assertSame(was, "after the import");
+  });

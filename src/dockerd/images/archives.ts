@@ -22,6 +22,7 @@ import type { Kernel } from "../kernel.ts";
 import { timeNow } from "../time.ts";
 import { type Image, isDangling } from "./catalog.ts";
 import { applyChanges } from "./changes.ts";
+import { decompressed } from "./decompress.ts";
 import { isIdOf } from "./removal.ts";
 import type { Images } from "./service.ts";
 
@@ -69,7 +70,7 @@ export class ImageArchives {
   async *load(body: AsyncIterable<Uint8Array>, platform: string, scope: Scope): AsyncGenerator<LoadStep> {
     const directory = await this.#makeScratch("load");
     try {
-      await applyTar({ args: ["--directory", directory], body, signal: scope.signal });
+      await applyTar({ args: ["--directory", directory], body: decompressed(body), signal: scope.signal });
       yield* this.#loadDirectory(directory, platform, scope);
     } finally {
       this.#removeLater(directory);
@@ -122,7 +123,9 @@ export class ImageArchives {
     const directory = await this.#makeScratch("import");
     try {
       const tar = join(directory, "layer");
-      await pipeline(Readable.from(request.body), createWriteStream(tar, { mode: 0o600 }), { signal: scope.signal });
+      await pipeline(Readable.from(decompressed(request.body)), createWriteStream(tar, { mode: 0o600 }), {
+        signal: scope.signal,
+      });
       const details = await this.images.parts.containerd.imageStore.addLayer(
         {
           source: { case: "tar", value: tar },
