@@ -43,7 +43,7 @@ const rounds: readonly ((name: string) => readonly (readonly string[])[])[] = [
   (name) => [
     ["network", "create", name],
     ["run", "-d", "--name", name, "--network", name, "--restart", "always", "busybox", "sleep", "1000"],
-    ["run", "--rm", "--label", "short", "-v", "/anonymous", "busybox", "true"],
+    ["run", "--rm", "--label", "short=yes", "-v", "/anonymous", "busybox", "true"],
     ["rm", "-f", name],
     ["network", "rm", name],
     ["volume", "create", name],
@@ -62,6 +62,11 @@ async function work(worker: number, isOver: () => boolean): Promise<void> {
 
 const lines = async (...args: string[]): Promise<string[]> => (await engine.ok(...args)).split("\n").filter(Boolean);
 const containers = () => lines("ps", "-aq", "--no-trunc");
+/** Without those that remove themselves, whose end may be noticed at any moment. */
+const staying = async () => {
+  const listed = await lines("ps", "-a", "--no-trunc", "--format", '{{.ID}}{{.Label "short"}}');
+  return listed.filter((line) => !line.endsWith("yes"));
+};
 const networks = async () => (await lines("network", "ls", "-q", "--filter", "type=custom")).sort();
 const volumes = () => lines("volume", "ls", "-q");
 const images = () => lines("images", "-aq", "--no-trunc");
@@ -82,7 +87,7 @@ async function assertConsistent(): Promise<void> {
   });
   await engine.ok("system", "df", "-v");
   for (const [kind, list] of [
-    ["container", containers],
+    ["container", staying],
     ["network", networks],
     ["volume", volumes],
     ["image", images],
@@ -90,7 +95,7 @@ async function assertConsistent(): Promise<void> {
     const ids = await list();
     if (ids.length > 0) await engine.ok("inspect", "--type", kind, ...ids);
   }
-  for (const id of await containers()) {
+  for (const id of await staying()) {
     await engine.ok("start", id);
     await engine.ok("diff", id);
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, beforeEach, test } from "node:test";
 import { KeelServe } from "../../keel/serve.ts";
@@ -39,6 +39,19 @@ const refused = () => new HullError("internal", "overlay: EINVAL", { facts: { er
 
 test("a keel that is killed over the probe says nothing about overlayfs: the next one is asked", async () => {
   assert.equal(await refusal(failing(2, killed)), "");
+});
+
+test("a probe that a daemon was killed over, mounted as it is, is taken away by the next", async () => {
+  const dies: Kernel = {
+    run: async (plan, options) => {
+      if (readdirSync(trash).length > 0) throw new HullError("cancelled", "the daemon is dead");
+      return keel.run(plan, options);
+    },
+  };
+  await assert.rejects(refusal(dies), (error) => codeOf(error) === "cancelled");
+  assert.match(readFileSync("/proc/self/mountinfo", "utf8"), new RegExp(` ${trash}/probe/merged `));
+  assert.equal(await refusal(keel), "");
+  assert.doesNotMatch(readFileSync("/proc/self/mountinfo", "utf8"), new RegExp(` ${trash}/probe/merged `));
 });
 
 test("what the kernel refuses is the reason, and the probe leaves nothing", async () => {

@@ -40,7 +40,7 @@ const hasLayers = ({ home, keep }: SnapshotDriver): boolean =>
   existsSync(home) && readdirSync(home).some((name) => !keep.includes(name));
 
 async function probe({ trash, kernel }: ProbeRequest): Promise<string> {
-  const base = join(trash, `probe-${process.pid}`);
+  const base = join(trash, "probe");
   const at = (name: string): string => join(base, name);
   const target = at("merged");
   const directories = ["", "lower", "upper", "work", "merged"].map((name) =>
@@ -51,6 +51,7 @@ async function probe({ trash, kernel }: ProbeRequest): Promise<string> {
     operation("umount", { target, flags: MNT_DETACH }, { tolerate: ["EINVAL", "ENOENT"], cause }),
     operation("removeTree", { path: base }, { cause }),
   ];
+  await again(() => kernel.run(away)); // A process that was killed over it left it mounted.
   try {
     return await again(() => refusalOf(kernel, [...directories, operation("overlay", overlay, { cause })]));
   } finally {
