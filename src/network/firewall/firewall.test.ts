@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { isOwn, parseDump } from "./dump.ts";
-import { both, forward, input, plain } from "./examples.ts";
+import { both, forward, input, network, plain } from "./examples.ts";
 import { planChange, planStep, planTeardown } from "./iptables.ts";
 import { firewallRules, type Rule, sharedRules } from "./model.ts";
 
@@ -29,6 +29,16 @@ test("one network with one port gives exactly these rules", () => {
 test("a network without IPv6 has no rule there, no network no rule at all", () => {
   assert.deepEqual(firewallRules(6, { networks: [plain], forwards: [], masquerade: true }), []);
   assert.deepEqual(firewallRules(4, { networks: [], forwards: [], masquerade: true }), []);
+});
+
+test("answers to containers that nobody masquerades for are not dropped before anybody knows that they are answers", () => {
+  const naked = network("naked", { options: { "com.docker.network.bridge.enable_ip_masquerade": "false" } });
+  const direct = (masquerade: boolean, one: typeof plain) =>
+    firewallRules(4, { networks: [one], forwards: [], masquerade }).filter(({ text: rule }) =>
+      /^-d 172.*-j DROP/.test(rule),
+    );
+  assert.equal(direct(true, plain).length, 1);
+  assert.deepEqual([direct(true, naked), direct(false, plain)], [[], []]);
 });
 
 test("a port of a loopback address is in no chain that packets from outside meet", () => {

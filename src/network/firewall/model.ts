@@ -126,6 +126,13 @@ function addShared(rules: RuleList, family: Family): void {
   if (family === 4) rules.shared("nat", "OUTPUT", `-d ${loopback(family)} -j HULL-LOCAL`);
 }
 
+/**
+ * Nothing is addressed to its containers from outside. Where nobody masquerades, answers are: then DOCKER alone decides, which knows
+ * whose answer a packet is.
+ */
+export const isHidden = (network: BridgeNetwork, masquerade: boolean): boolean =>
+  network.mode === "nat" && (network.stored.internal || (masquerade && network.masquerade));
+
 interface NetworkContext {
   readonly family: Family;
   readonly masquerade: boolean;
@@ -149,7 +156,7 @@ function networkRules(rules: RuleList, network: BridgeNetwork, context: NetworkC
   }
   const open = network.mode === "nat-unprotected";
   rules.bottom("filter", "DOCKER", `! -i ${br} -o ${br} -j ${open ? "ACCEPT" : "DROP"}`);
-  if (network.mode === "nat") {
+  if (isHidden(network, context.masquerade)) {
     rules.bottom("raw", "PREROUTING", `-d ${subnet} ! -i ${br} -m addrtype ! --dst-type LOCAL -j DROP`);
   }
   if (family === 4) {

@@ -4,7 +4,7 @@
  */
 import { formatPrefix } from "../ipam/prefix.ts";
 import type { BridgeNetwork } from "../record.ts";
-import { type Family, type FirewallInput, type PortForward, subnetOf } from "./model.ts";
+import { type Family, type FirewallInput, isHidden, type PortForward, subnetOf } from "./model.ts";
 
 /** Names of the sets and maps of published ports: container ends that may be reached, host ends on every address, on one address. */
 export const portSets = ["open", "any", "one"] as const;
@@ -128,12 +128,12 @@ function sourceRules(network: BridgeNetwork, { family, ip, input }: Context): st
   ];
 }
 
-function rawRules(network: BridgeNetwork, { family, ip }: Context): string[] {
+function rawRules(network: BridgeNetwork, { family, ip, input }: Context): string[] {
   const br = network.bridge;
   const direct = `${ip} daddr ${prefixOf(network, family)} iifname != "${br}" fib daddr type != local drop`;
   // route_localnet is on for the bridge, so nothing but these two keeps its containers from the host's loopback.
   const loopback = ["daddr", "saddr"].map((field) => `iifname "${br}" ip ${field} 127.0.0.0/8 drop`);
-  return [...(network.mode === "nat" ? [direct] : []), ...(family === 4 ? loopback : [])];
+  return [...(isHidden(network, input.masquerade) ? [direct] : []), ...(family === 4 ? loopback : [])];
 }
 
 function elementsOf(forwards: readonly PortForward[]): Elements {
