@@ -77,7 +77,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   const events = new EventBroker();
   const stores = stack.use(await openStores({ roots, kernel: keel, events, warn }));
   const collector = stack.use(new Collector(stores, (error) => log.warn(`collection: ${messageOf(error)}`)));
-  const plans = await runtimePlans();
+  const plans = await runtimePlans(warn);
   const tasks = new TaskTable();
   const host: TaskHost = {
     roots,

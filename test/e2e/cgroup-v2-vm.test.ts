@@ -5,7 +5,7 @@ import { reasonForNoMachine, VirtualMachine } from "../vm/virtual-machine.ts";
 /** An engine in a machine of its own, whose cgroups are v2 alone with every controller, as on a host with systemd (nsdelegate). */
 const START = `
 rm -f /run/hulld.log
-(hulld -H unix:///var/run/docker.sock >/run/hulld.log 2>&1 &)
+(hulld -H unix:///var/run/docker.sock --add-runtime debian-runc=/usr/sbin/runc --add-runtime debian-crun=/usr/bin/crun >/run/hulld.log 2>&1 &)
 i=0
 until grep -q 'hull-netd answers' /run/hulld.log && grep -q 'hull-containerd answers' /run/hulld.log && docker version >/dev/null 2>&1
 do i=$((i + 1)); [ $i -lt 1200 ] || { cat /run/hulld.log; exit 1; }; sleep 0.2; done`;
@@ -157,6 +157,43 @@ inMachine("hull-runc runs a bundle of runc spec beside runc, in the same places"
     "33554432\ngone",
   );
 });
+
+inMachine("other runtimes below the shim work on cgroup v2: their limits, processes and ends", async (vm) => {
+  for (const name of ["debian-runc", "debian-crun"]) {
+    const show = "cat /proc/self/cgroup /sys/fs/cgroup/memory.max; exit 4";
+    const ran = await vm.sh(`docker run --rm --runtime ${name} -m 64m busybox sh -c '${show}'`);
+    assert.deepEqual([ran.stdout, ran.code], ["0::/\n67108864\n", 4], ran.stderr);
+    await vm.ok(`docker run -d --name other --runtime ${name} busybox sleep 1000`);
+    assert.equal(await vm.ok("docker exec other cat /proc/self/cgroup"), "0::/");
+    await vm.ok("docker pause other && docker unpause other && docker rm -f other");
+    assert.equal(
+      (await vm.sh(`docker run --rm --runtime ${name} -m 20m busybox tail -c 90000000 /dev/zero`)).code,
+      137,
+    );
+  }
+});
+
+inMachine(
+  "an engine inside a container moves off the inner node it stands on, and its containers have limits",
+  async (vm) => {
+    const hosted = "docker -H unix:///run/in/docker.sock";
+    const inner = `mkdir -p /run/in && umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    (hulld -H unix:///run/in/docker.sock --data-root /var/lib/in --exec-root /run/in --bridge none --iptables=false >/run/in.log 2>&1 &)
+    until grep -q "hull-containerd answers" /run/in.log && grep -q "hull-netd answers" /run/in.log; do sleep 0.2; done
+    hull -H unix:///run/in/docker.sock image make-base
+    ${hosted} run --rm --network none -m 64m --pids-limit 9 busybox sh -c "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
+    cat /proc/self/cgroup; kill $(cat /run/in/hulld.pid)`;
+    const enter = `mkdir /sys/fs/cgroup/box && echo $$ >/sys/fs/cgroup/box/cgroup.procs && exec unshare -C -m sh /run/inner`;
+    await vm.ok(`cat >/run/inner <<'END'
+${inner}
+END
+echo '${enter}' >/run/enter`);
+    assert.match(
+      await vm.ok("timeout 250 sh /run/enter; code=$?; cat /run/in.log >&2; exit $code"),
+      /67108864\n9\n0::\/init/,
+    );
+  },
+);
 
 inMachine("published ports, volumes, attach and a killed engine work on this kernel too", async (vm) => {
   await vm.ok(
