@@ -19,6 +19,7 @@ import { ApiServer } from "./http/api-server.ts";
 import { answers, type Listener, openListeners } from "./http/listeners.ts";
 import { openKernel } from "./keel-kernel.ts";
 import { allRoutes } from "./routes.ts";
+import { FirstLook } from "./supervision/first-look.ts";
 import { containerdSocket, Supervisor } from "./supervision/supervisor.ts";
 import { DOCKER_VERSION } from "./system/docker-version.ts";
 import { readHostFacts } from "./system/host-facts.ts";
@@ -47,7 +48,9 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const engine = await buildEngine({ config: current, kernel, containerd, netd, tracer, log });
   const inDockersPlace = await takesDockersPlace(config);
   const refused = Promise.withResolvers<string>();
-  const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve });
+  const firstLook = new FirstLook();
+  const onKnown = () => firstLook.done();
+  const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve, onKnown });
   const host = readHostFacts();
   const routes = allRoutes({ engine, supervisor, spans, host });
   const server = new ApiServer({
@@ -55,6 +58,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
     tracer,
     serverVersion: DOCKER_VERSION,
     onFailure: (what, error) => log.error(`${what}: ${messageOf(error)}`),
+    known: (path) => firstLook.wait(path),
   });
   const listeners = await listen(config, inDockersPlace, { server, log });
   stack.defer(() => closeAll(listeners));
@@ -124,14 +128,20 @@ interface SuperviseOptions {
   readonly config: DaemonConfig;
   readonly inDockersPlace: boolean;
   readonly onRefused: (why: string) => void;
+  readonly onKnown: () => void;
 }
 
-function superviseFor(engine: HulldEngine, { config, inDockersPlace, onRefused }: SuperviseOptions): Supervisor {
+function superviseFor(
+  engine: HulldEngine,
+  { config, inDockersPlace, onRefused, onKnown }: SuperviseOptions,
+): Supervisor {
   const { containerd, netd, log, images, networks, containers } = engine;
   const failed = (what: string) => (error: unknown) => log.error(`${what}: ${messageOf(error)}`);
   const here = { containerd: false, netd: false };
   const resync = async () => {
-    if (here.containerd && here.netd) await containers.resync();
+    if (!here.containerd || !here.netd) return;
+    onKnown();
+    await containers.resync();
   };
   return new Supervisor({
     config,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
+import { get } from "node:http";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { TestEngine, until } from "../engine.ts";
@@ -187,4 +188,29 @@ test("rules that someone flushed are back within a second", async () => {
   execFileSync("iptables", ["-t", "nat", "-F", "DOCKER"]);
   await until("the rule is back", rule, 1000);
   await engine.ok("rm", "-f", id);
+});
+
+/** Status of a GET on the engine's socket; undefined: nobody listens. */
+function statusOf(path: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = get({ socketPath: engine.socket, path }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on("error", () => resolve(undefined));
+  });
+}
+
+test("the first request after a start knows the networks and the images", async () => {
+  await engine.endDaemon("SIGTERM");
+  const started = engine.startDaemon();
+  for (const path of ["/networks/bridge", "/images/busybox/json"]) {
+    let status: number | undefined;
+    await until(`${path} is answered`, async () => {
+      status = await statusOf(path);
+      return status !== undefined;
+    });
+    assert.equal(status, 200, path);
+  }
+  await started;
 });

@@ -21,6 +21,8 @@ export interface ApiServerOptions {
   readonly serverVersion: string;
   /** Told about answers of 5xx and about errors after an answer had begun. */
   readonly onFailure: (what: string, error: unknown) => void;
+  /** What a request of this path waits for before it is looked at; undefined: nothing. */
+  readonly known?: (path: string) => Promise<void> | undefined;
 }
 
 export class ApiServer {
@@ -85,6 +87,7 @@ export class ApiServer {
     const span = this.#span(route, exchange);
     const request = new ApiRequest({ head, params, query: new Query(target.query), version, body, signal, span });
     try {
+      await this.options.known?.(route.path);
       await route.handler(request, response);
       span.set({ status: response.status });
       span.end();
