@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HullError } from "../../../platform/errors.ts";
 import { nextDelayMs, shouldRestart, startsWithEngine } from "./restart-policy.ts";
-import { startFailure } from "./start-failure.ts";
+import { processReason, startFailure } from "./start-failure.ts";
 
 const policy = (Name: string, MaximumRetryCount = 0) => ({ Name, MaximumRetryCount });
 
@@ -66,4 +66,9 @@ test("a process that cannot be executed is told in runc's sentence, once", () =>
     'failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "x": executable file not found in $PATH: unknown',
   );
   assert.equal(startFailure(new Error(message)).message, message);
+});
+
+test("a failure that has no words of its own keeps the kernel's operation", () => {
+  const reason = `exec ${"a".repeat(64)}: clone: ENOENT (the new process), operation 2 of 14`;
+  assert.equal(processReason(`exec failed: unable to start container process: ${reason}`), reason);
 });
