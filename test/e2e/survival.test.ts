@@ -1,40 +1,23 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { readFileSync, readlinkSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { processesOf, TestEngine, until } from "../engine.ts";
+import { TestEngine, until } from "../engine.ts";
+import { childNamed, comm, daemon, fastestOf, opens, parent, pidOf, timeUntil } from "../survivors.ts";
+
+const MOST_MS = 300;
 
 let engine: TestEngine;
 before(async () => {
   engine = await TestEngine.start();
+  await engine.ok("network", "create", "names");
 });
 after(async () => {
   await engine[Symbol.asyncDispose]();
 });
 
-const comm = (pid: number): string => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-const parent = (pid: number): number => Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
-const daemon = (name: string): number => {
-  const pid = processesOf(engine.execRoot).find((candidate) => comm(candidate) === name);
-  if (!pid) throw new Error(`no ${name} runs`);
-  return pid;
-};
-const pidOf = async (id: string): Promise<number> => Number(await engine.inspect(id, "{{.State.Pid}}"));
-
-function opens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port, timeout: 500 });
-    socket
-      .on("connect", () => resolve(true))
-      .on("error", () => resolve(false))
-      .on("timeout", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
-  });
-}
-
 test("pause is the shim's parent, the shim the process's; pause and process share the network namespace", async () => {
   const id = await engine.ok("run", "-d", "busybox", "sleep", "1000");
-  const pid = await pidOf(id);
+  const pid = await pidOf(engine, id);
   const shim = parent(pid);
   const pause = parent(shim);
   assert.equal(comm(pause), "pause");
@@ -43,110 +26,103 @@ test("pause is the shim's parent, the shim the process's; pause and process shar
   const namespace = readlinkSync(`/proc/${pid}/ns/net`);
   assert.equal(readlinkSync(`/proc/${pause}/ns/net`), namespace);
   await engine.ok("restart", "-t", "0", id);
-  assert.equal(readlinkSync(`/proc/${await pidOf(id)}/ns/net`), namespace);
+  assert.equal(readlinkSync(`/proc/${await pidOf(engine, id)}/ns/net`), namespace);
   await engine.ok("rm", "-f", id);
 });
 
-const victims: readonly (readonly [string, (id: string) => Promise<number>])[] = [
-  ["hull-containerd", async () => daemon("hull-containerd")],
-  ["hull-netd", async () => daemon("hull-netd")],
-  ["the shim", async (id) => parent(await pidOf(id))],
-  ["hull-containerd's keel serve", async () => childNamed(daemon("hull-containerd"), "keel-serve")],
-  ["hull-netd's keel serve", async () => childNamed(daemon("hull-netd"), "keel-serve")],
-  ["keel ports", async () => daemon("keel-ports")],
-  ["pause", async (id) => parent(parent(await pidOf(id)))],
+const keelOf = (name: string): number => childNamed(daemon(engine, name), "keel-serve");
+const victims: readonly (readonly [string, (pid: number) => number])[] = [
+  ["hull-containerd", () => daemon(engine, "hull-containerd")],
+  ["hull-netd", () => daemon(engine, "hull-netd")],
+  ["the shim", (pid) => parent(pid)],
+  ["hull-containerd's keel serve", () => keelOf("hull-containerd")],
+  ["hull-netd's keel serve", () => keelOf("hull-netd")],
+  ["hulld's keel serve", () => childNamed(engine.daemonPid, "keel-serve")],
+  ["keel ports", () => daemon(engine, "keel-ports")],
+  ["pause", (pid) => parent(parent(pid))],
 ];
 
-function childNamed(pid: number, name: string): number {
-  const children = readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((candidate) => {
-      try {
-        return parent(candidate) === pid && comm(candidate) === name;
-      } catch {
-        // It ended in between.
-        return false;
-      }
-    });
-  if (children.length === 0) throw new Error(`${pid} has no child ${name}`);
-  return children[0]!;
+/** Serves a page, counts up on stdout, and says when a signal comes or a write fails. */
+const application = [
+  'for s in HUP INT QUIT PIPE TERM USR1 USR2 CONT ALRM; do trap "echo signal $s" $s; done',
+  "httpd -p 80",
+  "i=0",
+  "while :; do echo $i || touch /broken; i=$((i+1)); sleep 0.02; done",
+].join("; ");
+
+async function publish(...options: string[]): Promise<{ readonly id: string; readonly port: number }> {
+  const id = await engine.ok("run", "-d", "-p", "127.0.0.1::80", ...options, "busybox", "sh", "-c", application);
+  return { id, port: Number((await engine.ok("port", id, "80")).split(":").at(-1)) };
 }
 
-/** They still find intermittent defects (docs/STATUS.md): asked for by name until those are mended. */
-const skip =
-  process.env.HULL_FAULTS === "1"
-    ? false
-    : "finds known intermittent defects, see docs/STATUS.md; HULL_FAULTS=1 runs it";
-if (skip) console.log(`skipped: SIGKILL of single processes, and adoption after SIGTERM: ${skip}`);
-
 for (const [name, find] of victims) {
-  test(`SIGKILL of ${name}: the process, its log, its port and later commands go on`, { skip }, async () => {
-    const id = await engine.ok(
-      "run",
-      "-d",
-      "-p",
-      "127.0.0.1::80",
-      "busybox",
-      "sh",
-      "-c",
-      "httpd -p 80; i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done",
-    );
-    const port = Number((await engine.ok("port", id, "80")).split(":").at(-1));
-    const pid = await pidOf(id);
+  test(`SIGKILL of ${name}: the process, its log, its port and later commands go on`, async () => {
+    const { id, port } = await publish();
+    const pid = await pidOf(engine, id);
     await until("the port opens", () => opens(port));
-    process.kill(await find(id), "SIGKILL");
+    process.kill(find(pid), "SIGKILL");
     await until("the port opens again", () => opens(port), 2000);
     await until("exec works again", async () => (await engine.docker("exec", id, "true")).code === 0);
-    assert.equal(await pidOf(id), pid);
-    await engine.ok("stop", "-t", "0", id);
-    const numbers = (await engine.ok("logs", id)).split("\n").map(Number);
+    assert.equal(await pidOf(engine, id), pid);
+    const later = await publish();
+    await until("the port of a container started now opens", () => opens(later.port));
+    assert.equal((await engine.docker("exec", id, "test", "-e", "/broken")).code, 1, "no write has failed");
+    await engine.ok("kill", id, later.id);
+    const numbers = (await engine.ok("logs", id)).split("\n");
     assert.deepEqual(
       numbers,
-      numbers.map((_, i) => i),
+      numbers.map((_, i) => String(i)),
     );
     assert.equal(await engine.inspect(id, "{{.State.ExitCode}}"), "137");
-    await engine.ok("rm", id);
+    await engine.ok("rm", id, later.id);
   });
 }
 
-test("SIGKILL of hulld: containers go on, an exit that happened meanwhile is told once, with its code", async () => {
-  const lives = await engine.ok("run", "-d", "busybox", "sleep", "1000");
-  const ends = await engine.ok("run", "-d", "busybox", "sh", "-c", "sleep 0.5; exit 42");
-  const pid = await pidOf(lives);
-  await engine.endDaemon("SIGKILL");
-  await until("the short one has ended", () => processesOf(ends).filter((shim) => comm(shim) === "sh").length === 0);
-  await engine.startDaemon();
-  assert.equal(await pidOf(lives), pid);
-  await until(
-    "its exit is known",
-    async () => (await engine.inspect(ends, "{{.State.Status}} {{.State.ExitCode}}")) === "exited 42",
-  );
-  await engine.ok("rm", "-f", lives, ends);
-});
-
-test("SIGTERM of hulld leaves containers running, and the next hulld adopts them", { skip }, async () => {
-  const id = await engine.ok("run", "-d", "--restart", "always", "busybox", "sleep", "1000");
-  const pid = await pidOf(id);
-  await engine.endDaemon("SIGTERM");
-  assert.equal(comm(pid), "sleep");
-  await engine.startDaemon();
-  assert.equal(await pidOf(id), pid);
-  assert.equal(await engine.inspect(id, "{{.RestartCount}}"), "0");
+test(`published ports take new connections within ${MOST_MS} ms of every death`, async () => {
+  const { id, port } = await publish();
+  const pid = await pidOf(engine, id);
+  await until("the port opens", () => opens(port));
+  for (const [name, find] of victims.filter(([victim]) => victim !== "pause")) {
+    const ms = await fastestOf(3, async () => {
+      await until(`${name} runs`, () => {
+        try {
+          return find(pid) > 0;
+        } catch {
+          return false; // Another one is on its way.
+        }
+      });
+      process.kill(find(pid), "SIGKILL");
+      return timeUntil(() => opens(port));
+    });
+    assert.ok(ms < MOST_MS, `${name}: ${Math.round(ms)} ms`);
+  }
+  assert.equal(await pidOf(engine, id), pid);
   await engine.ok("rm", "-f", id);
 });
 
-test("a deleted socket is back within a second", async () => {
-  rmSync(engine.socket);
-  await until("the socket is back", async () => (await engine.docker("version")).code === 0, 2000);
-});
-
-test("a restart policy starts a process again, with the same network namespace", async () => {
-  const id = await engine.ok("run", "-d", "--restart", "on-failure:3", "busybox", "sh", "-c", "sleep 0.1; exit 1");
-  await until(
-    "it gives up after three",
-    async () => (await engine.inspect(id, "{{.RestartCount}} {{.State.Status}}")) === "3 exited",
-    20_000,
-  );
-  await engine.ok("rm", id);
+test(`names are answered within ${MOST_MS} ms although hull-netd or its keel was killed, none fails`, async () => {
+  const peer = await engine.ok("run", "-d", "--network", "names", "--name", "peer", "busybox", "sleep", "1000");
+  const ask = "while :; do nslookup peer >/dev/null && echo answered || echo failed; done";
+  const id = await engine.ok("run", "-d", "--network", "names", "busybox", "sh", "-c", ask);
+  const answered = async (): Promise<number[]> => {
+    const lines = (await engine.ok("logs", "-t", id)).split("\n").filter(Boolean);
+    assert.ok(
+      !lines.some((line) => line.endsWith("failed")),
+      lines.find((line) => line.endsWith("failed")),
+    );
+    return lines.map((line) => Date.parse(line.split(" ")[0]!));
+  };
+  const waited = async (find: () => number): Promise<number> => {
+    const at = Date.now();
+    process.kill(find(), "SIGKILL");
+    await until("names are answered again", async () => (await answered()).some((one) => one > at + 1000));
+    const around = (await answered()).filter((one) => one > at - 200);
+    return Math.max(...around.slice(1).map((one, i) => one - around[i]!));
+  };
+  await until("names are answered", async () => (await answered()).length > 3);
+  for (const find of [() => daemon(engine, "hull-netd"), () => keelOf("hull-netd")]) {
+    const ms = await fastestOf(3, () => waited(find));
+    assert.ok(ms < MOST_MS, `${ms} ms`);
+  }
+  await engine.ok("rm", "-f", id, peer);
 });
