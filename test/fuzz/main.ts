@@ -1,5 +1,6 @@
 /**
- * The fuzzer: archives for `apply` (in C, in one process), then plans and frames for `serve`. Prints its seed; the same seed makes the same
+ * The fuzzer: archives for `apply` (in C, in one process), then plans and frames for `serve`, then messages for the sockets of shim, pause and
+ * ports. Prints its seed; the same seed makes the same
  * cases. Run by scripts/fuzz, which has built keel with the sanitizers.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -19,6 +20,7 @@ import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { member, paxRecords, tarOf } from "../../src/keel/tar-harness.ts";
 import { fuzzPlans } from "./plans.ts";
+import { fuzzSockets } from "./sockets.ts";
 
 const { values } = parseArgs({ options: { seconds: { type: "string" }, seed: { type: "string" } } });
 const seconds = Number(values.seconds ?? 60);
@@ -98,11 +100,16 @@ const directory = mkdtempSync(join(tmpdir(), "keel-fuzz-"));
 chmodSync(directory, 0o755);
 console.log(`seed ${seed}, ${seconds} s`);
 try {
-  fuzzArchives(directory, Math.ceil(seconds / 2));
+  fuzzArchives(directory, Math.ceil(seconds / 3));
   const sandbox = join(directory, "sandbox");
   mkdirSync(sandbox);
-  const { frames, processes } = await fuzzPlans({ keel: sanitized, directory: sandbox, seconds: seconds / 2, seed });
+  const options = { keel: sanitized, directory: sandbox, seconds: seconds / 3, seed };
+  const { frames, processes } = await fuzzPlans(options);
+  const sockets = await fuzzSockets(options);
   console.log(`${frames} frames to ${processes} processes, nothing crashed`);
+  console.log(
+    `${sockets.frames} messages to the sockets of ${sockets.sandboxes} containers, ${sockets.alive} answers in between`,
+  );
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

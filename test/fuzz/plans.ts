@@ -1,14 +1,9 @@
-/**
- * Malformed plans and frames for `keel serve`, in a user, mount, pid, network and ipc namespace of an unprivileged user, whose root is
- * a tmpfs: whatever a plan is turned into, it can do no harm.
- */
-import { spawn } from "node:child_process";
+/** Malformed plans and frames for `keel serve`, in a sandbox. */
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { type OperationName, operations } from "../../src/keel/operations.ts";
 import { encodeFrame, encodeRecord, FrameReader } from "../../src/keel/wire.ts";
 import { Random } from "./random.ts";
+import { type SandboxPlace, sandboxPlace, spawnSandbox } from "./sandbox.ts";
 
 const FRAMES_PER_PROCESS = 200;
 const END_MS = 10_000;
@@ -39,7 +34,8 @@ const texts = [
 const left = new Set<OperationName>(["kill", "waitStart", "waitFifo"]);
 const names = (Object.keys(operations) as OperationName[]).filter((name) => !left.has(name));
 
-function randomRecord(random: Random): Buffer {
+/** An operation with arguments of the right kinds, most of them senseless. */
+export function randomRecord(random: Random): Buffer {
   const shape = operations[random.pick(names)];
   const lengthOff = random.below(20) === 0 ? 1 : 0;
   return encodeRecord({
@@ -50,7 +46,8 @@ function randomRecord(random: Random): Buffer {
   });
 }
 
-function damage(random: Random, bytes: Buffer): Buffer {
+/** A few bytes changed, or the end cut off. */
+export function damage(random: Random, bytes: Buffer): Buffer {
   for (let n = random.below(4); n > 0 && bytes.length > 0; n--) bytes[random.below(bytes.length)] = random.below(256);
   return random.below(8) === 0 ? bytes.subarray(0, random.below(bytes.length + 1)) : bytes;
 }
@@ -69,13 +66,6 @@ function randomPayload(random: Random): Buffer {
   return random.below(2) === 0 ? damage(random, bytes) : bytes;
 }
 
-const sandboxScript = `
-  mount -t tmpfs none "$1" && cd "$1" && mkdir usr proc tmp w dev run old
-  ln -s usr/bin bin; ln -s usr/lib lib; ln -s usr/lib64 lib64; ln -s w/nowhere w/link
-  mount --rbind /usr usr && mount -t proc proc proc && cp "$2" keel && cp /etc/ld.so.cache w/
-  : > dev/null; mount --bind /dev/null dev/null
-  mkdir etc && mv w/ld.so.cache etc/ && cd "$1" && /usr/sbin/pivot_root . old && umount -l /old && exec /keel serve`;
-
 export interface Outcome {
   readonly frames: number;
   readonly processes: number;
@@ -89,37 +79,18 @@ export async function fuzzPlans(options: {
   seed: number;
 }): Promise<Outcome> {
   const random = new Random(options.seed);
-  const root = join(options.directory, "root");
-  mkdirSync(root, { mode: 0o777 });
-  chmodSync(root, 0o777);
-  chmodSync(options.directory, 0o755);
-  const keel = join(options.directory, "keel");
-  copyFileSync(options.keel, keel);
-  chmodSync(keel, 0o755);
+  const place = sandboxPlace(options.directory, options.keel);
   const end = Date.now() + options.seconds * 1000;
   let frames = 0;
   let processes = 0;
-  for (; Date.now() < end; processes++) frames += await oneProcess(random, { root, keel, end });
+  for (; Date.now() < end; processes++) frames += await oneProcess(random, place, end);
   if (frames < 10 * processes)
     throw new Error(`only ${frames} frames in ${processes} processes: the sandbox does not work`);
   return { frames, processes };
 }
 
-async function oneProcess(random: Random, at: { root: string; keel: string; end: number }): Promise<number> {
-  const sandbox = [
-    "--reuid=100000",
-    "--regid=100000",
-    "--clear-groups",
-    "unshare",
-    "-rmpnuif",
-    "--kill-child",
-    "bash",
-    "-c",
-  ];
-  const child = spawn("setpriv", [...sandbox, sandboxScript, "sandbox", at.root, at.keel], {
-    stdio: ["pipe", "pipe", "pipe"],
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1" },
-  });
+async function oneProcess(random: Random, place: SandboxPlace, end: number): Promise<number> {
+  const child = spawnSandbox(place);
   const closed = once(child, "close");
   let words = "";
   let ended = false;
@@ -139,7 +110,7 @@ async function oneProcess(random: Random, at: { root: string; keel: string; end:
     wake();
   });
   let sent = 0;
-  while (sent < FRAMES_PER_PROCESS && !ended && Date.now() < at.end) {
+  while (sent < FRAMES_PER_PROCESS && !ended && Date.now() < end) {
     const id = ++sent;
     const payload = randomPayload(random);
     const type = random.below(3) === 0 ? random.pick(requestTypes) : PLAN;
