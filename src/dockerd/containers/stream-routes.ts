@@ -6,7 +6,7 @@ import type { Route } from "../http/route.ts";
 import type { ContainerDeps } from "./deps.ts";
 import { found } from "./routes.ts";
 import { isActive } from "./state.ts";
-import { attach, refuseAttach } from "./streams/attach.ts";
+import { type AttachRequest, attach, refuseAttach } from "./streams/attach.ts";
 import { parseDetachKeys } from "./streams/detach-keys.ts";
 import { logBytes, parseLogRequest } from "./streams/log-stream.ts";
 import { streamType } from "./streams/multiplex.ts";
@@ -19,27 +19,42 @@ export const streamRoutes = (deps: ContainerDeps): readonly Route[] => [
     path: "/containers/{id}/attach",
     handler: (request, response) => attachClient(deps, request, response),
   },
+  {
+    method: "GET",
+    path: "/containers/{id}/attach/ws",
+    handler: (request, response) => attachWebSocket(deps, request, response),
+  },
   { method: "GET", path: "/containers/{id}/logs", handler: (request, response) => logs(deps, request, response) },
   { method: "POST", path: "/containers/{id}/resize", handler: (request, response) => resize(deps, request, response) },
 ];
 
 async function attachClient(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const container = found(deps, request);
-  const { query } = request;
-  const detachKeys = parseDetachKeys(query.text("detachKeys"));
+  const { Tty } = container.record.config;
+  const wish = wishOf(request, Tty);
   refuseAttach(container);
   await request.body.drain(Number.POSITIVE_INFINITY);
-  const client = response.hijack(streamType(container.record.config.Tty, request.atLeast("1.42")));
-  const wish = {
-    stdin: query.bool("stdin"),
-    stdout: query.bool("stdout"),
-    stderr: query.bool("stderr"),
-    logs: query.bool("logs"),
-    stream: query.bool("stream"),
-    detachKeys,
-  };
+  const client = response.hijack(streamType(Tty, request.atLeast("1.42")));
   await attach(deps, { container, client, request: wish });
 }
+
+/** As attach, in the messages of a WebSocket; its bytes have no headers that tell stdout from stderr. */
+async function attachWebSocket(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
+  const container = found(deps, request);
+  const wish = wishOf(request, true);
+  refuseAttach(container);
+  await attach(deps, { container, client: response.webSocket(), request: wish });
+}
+
+const wishOf = ({ query }: ApiRequest, raw: boolean): AttachRequest => ({
+  stdin: query.bool("stdin"),
+  stdout: query.bool("stdout"),
+  stderr: query.bool("stderr"),
+  logs: query.bool("logs"),
+  stream: query.bool("stream"),
+  detachKeys: parseDetachKeys(query.text("detachKeys")),
+  raw,
+});
 
 async function logs(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const container = found(deps, request);

@@ -8,6 +8,7 @@ import { HullError } from "../../platform/errors.ts";
 import type { RequestHead } from "./head.ts";
 import type { Input } from "./input.ts";
 import { ResponseStream } from "./response-stream.ts";
+import { acceptKey, webSocketBytes } from "./web-socket.ts";
 
 /** A connection taken over from HTTP: raw bytes both ways. */
 export interface RawConnection {
@@ -104,14 +105,30 @@ export class ApiResponse {
    */
   hijack(contentType: string): RawConnection {
     const upgrade = this.#upgradeAsked();
-    const { head, ended } = this.input.release();
-    this.#assertFresh();
-    this.#status = upgrade === undefined ? 200 : 101;
-    this.#state = "hijacked";
-    const lines =
+    return this.#takeOver(
+      upgrade === undefined ? 200 : 101,
       upgrade === undefined
         ? `HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n\r\n`
-        : `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
+        : `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`,
+    );
+  }
+
+  /** Takes the connection over as a WebSocket's. Throws invalid-argument when the client did not ask for one. */
+  webSocket(): RawConnection {
+    const { headers } = this.head;
+    const key = headers.get("sec-websocket-key");
+    if (headers.get("upgrade")?.toLowerCase() !== "websocket" || !key || headers.get("sec-websocket-version") !== "13")
+      throw new HullError("invalid-argument", "not websocket protocol: ask for an upgrade to websocket, version 13");
+    const accept = `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n`;
+    const upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+    return webSocketBytes(this.#takeOver(101, `HTTP/1.1 101 Switching Protocols\r\n${upgrade}${accept}\r\n`));
+  }
+
+  #takeOver(status: number, lines: string): RawConnection {
+    const { head, ended } = this.input.release();
+    this.#assertFresh();
+    this.#status = status;
+    this.#state = "hijacked";
     this.input.socket.write(lines);
     return { socket: this.input.socket, head, ended };
   }

@@ -17,6 +17,8 @@ export interface AttachRequest {
   readonly logs: boolean;
   readonly stream: boolean;
   readonly detachKeys: readonly number[];
+  /** Without the headers that tell the streams apart. */
+  readonly raw: boolean;
 }
 
 /** A client that was taken over from HTTP and what it attaches to. */
@@ -77,7 +79,7 @@ async function join(deps: ContainerDeps, attachment: Attachment, onJoined?: () =
   try {
     const stdin = request.stdin && config.OpenStdin;
     const { stdout, stderr } = request;
-    const shim = await deps.shims.attach(id, { execId: "", stdin, stdout, stderr, raw: config.Tty });
+    const shim = await deps.shims.attach(id, { execId: "", stdin, stdout, stderr, raw: request.raw });
     onJoined?.();
     const end = await bridge(client, shim, { stdin, detachKeys: config.Tty ? request.detachKeys : undefined });
     if (end === "detached") deps.events.container(container.record, "detach");
@@ -101,7 +103,7 @@ async function writeLogs({ container, client, request }: Attachment): Promise<vo
   try {
     for await (const line of readLog({ path, maxFiles, ...everything, stdout, stderr, signal: gone.signal })) {
       const bytes = Buffer.from(line.text);
-      const flushed = socket.write(container.record.config.Tty ? bytes : frame(line.stream, bytes));
+      const flushed = socket.write(request.raw ? bytes : frame(line.stream, bytes));
       if (!flushed) await new Promise((resolve) => socket.once("drain", resolve).once("close", resolve));
     }
   } finally {
