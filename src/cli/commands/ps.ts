@@ -76,7 +76,8 @@ function listing(truncate: boolean): Listing<Summary> {
         value: (item) => String((item.Mounts ?? []).filter((mount) => mount.Driver === "local").length),
       },
       Networks: { header: "NETWORKS", value: (item) => Object.keys(item.NetworkSettings?.Networks ?? {}).join(",") },
-      Platform: { header: "PLATFORM", value: () => "", hidden: true },
+      // Only where an image has several.
+      Platform: { header: "PLATFORM", value: () => null },
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Output of the inspect family: indented JSON as docker prints it, or a template per object. */
-import { during, HullError, messageOf } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 import { ExitError } from "../exit-error.ts";
 import { printLine, warn } from "../streams/output.ts";
 import { compile, type Template } from "../template/template.ts";
@@ -15,13 +15,16 @@ function compiled(format: string): Template {
   }
 }
 
-/** docker says so of every failure of an inspect's template. */
-function rendered(template: Template, value: Value): string {
-  try {
-    return template.render(value);
-  } catch (error) {
-    throw during("template parsing error", error);
-  }
+/** What fails is one more problem; docker says of each that it is the template's. */
+function renderEach(template: Template, values: readonly Value[], problems: string[]): string[] {
+  return values.flatMap((value) => {
+    try {
+      return [template.render(value)];
+    } catch (error) {
+      problems.push(`template parsing error: ${messageOf(error)}`);
+      return [];
+    }
+  });
 }
 
 /** Fetches each by name; prints what was found, says what was not, and returns the exit code. */
@@ -42,8 +45,8 @@ export async function inspectEach(
     }
   }
   // docker ends its output with a newline even when there is none.
-  if (template) await printLine(found.map((value) => rendered(template, value)).join("\n"));
-  else if (format === "json") for (const value of found) await printLine(JSON.stringify(value));
+  if (template) await printLine(renderEach(template, found, problems).join("\n"));
+  else if (format === "json") await printLine(JSON.stringify(found));
   else await printLine(found.length === 0 ? "[]" : JSON.stringify(found, null, 4));
   for (const problem of problems) await warn(problem);
   return problems.length === 0 ? 0 : 1;

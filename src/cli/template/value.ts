@@ -46,18 +46,22 @@ export function asGoMap<T extends object>(map: T): T {
   return map;
 }
 
+/** Fields of a container's HostConfig that the engine leaves out when they are empty. */
+const omittedInHostConfig = new Set("Annotations Init Mounts StorageOpt Sysctls Tmpfs".split(" "));
+
 /** The field of a struct or map; undefined when there is none. Remembers whether what it returns is a Go map. */
 export function fieldOf(value: Value, name: string): Value {
   if (isRow(value)) return value.get(name, []);
   if (!isPlainObject(value)) return undefined;
-  const found = Object.hasOwn(value, name) ? value[name] : undefined;
+  if (!Object.hasOwn(value, name)) return omittedInHostConfig.has(name) && "NetworkMode" in value ? null : undefined;
+  const found = value[name];
   if (isPlainObject(found) && isMapField(value, name)) goMaps.add(found);
   return found;
 }
 
 /** Fields that are pointers in Go. */
 const pointerFields = new Set(
-  "MemorySwappiness OomKillDisable PidsLimit Init Healthcheck Health StopTimeout IPAMConfig UsageData ExitCode".split(
+  "MemorySwappiness OomKillDisable PidsLimit Init Healthcheck Health StopTimeout IPAMConfig UsageData ExitCode Platform".split(
     " ",
   ),
 );

@@ -128,18 +128,14 @@ async function restart(deps: ContainerDeps, request: ApiRequest, response: ApiRe
 }
 
 async function kill(deps: ContainerDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
-  const signal = request.query.text("signal");
-  if (signal !== "") parseSignal(signal); // Refused whether there is such a container or not.
-  const options = {
-    signal,
-    abort: new AbortController().signal,
-  };
+  const options = { signal: request.query.text("signal"), abort: new AbortController().signal };
   await changed(response, killed(deps, request, options));
 }
 
 /** Docker names what it could not do, whatever the reason. */
 async function killed(deps: ContainerDeps, request: ApiRequest, options: KillOptions): Promise<void> {
   try {
+    if (options.signal !== "") parseSignal(options.signal); // Refused whether there is such a container or not.
     await killContainer(deps, found(deps, request), options);
   } catch (error) {
     throw during(`cannot kill container: ${request.param("id")}`, error);

@@ -59,8 +59,9 @@ export async function containerExited(
     // From here on nobody sees it, and its name is free.
     deps.registry.remove(container);
     deps.leaving.add(container.whenGone);
-    // Its anonymous volumes can be seen, so whoever waits hears of it when they are gone too.
-    if (!before.mounts.some(({ anonymous }) => anonymous)) container.tellRemoved();
+    // Anonymous volumes can be seen and, while it holds another's, not be removed: then whoever waits hears of it at its real end.
+    const holdsVolumes = before.mounts.some(({ anonymous }) => anonymous) || before.hostConfig.VolumesFrom?.length;
+    if (!holdsVolumes) container.tellRemoved();
   }
   if (restarts) {
     container.restartDelayMs = nextDelayMs(container.restartDelayMs, ranMs);
