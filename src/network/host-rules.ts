@@ -120,18 +120,20 @@ export class HostRules {
 
   /** Once. What names networks of ours is ours, whoever wrote it. */
   async #retire(): Promise<void> {
-    const { retired, log } = this.parts;
     const { input, ownership } = this.#state();
     const empty = { input: { ...input, networks: [], forwards: [] }, ownership };
-    for (const firewall of this.#isRetired ? [] : retired) {
-      this.#isRetired = true;
-      try {
-        await firewall.want(empty);
-        await firewall.tearDown();
-      } catch (error) {
-        log.debug("rules of another backend cannot be looked for", { error: messageOf(error) });
-      }
-    }
+    const retiring = this.#isRetired ? [] : this.parts.retired;
+    this.#isRetired = true;
+    await Promise.all(
+      retiring.map(async (firewall) => {
+        try {
+          await firewall.want(empty);
+          await firewall.tearDown();
+        } catch (error) {
+          this.parts.log.debug("rules of another backend cannot be looked for", { error: messageOf(error) });
+        }
+      }),
+    );
   }
 
   async #want(): Promise<void> {

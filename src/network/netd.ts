@@ -265,7 +265,7 @@ export class Netd {
   async #removeOrphans(): Promise<void> {
     const directory = join(this.settings.execRoot, "netns");
     const known = new Set(this.store.sandboxes().map((sandbox) => sandbox.containerId));
-    const mine = new Set(this.pool.paths);
+    const mine = new Set(this.pool.entries.map(({ path }) => path));
     const namespaces = readdirSync(directory)
       .filter((name) => (name.startsWith(POOL_PREFIX) ? !mine.has(join(directory, name)) : !known.has(name)))
       .map((name) => join(directory, name));
@@ -274,7 +274,7 @@ export class Netd {
     );
     const { links } = await viewHost(this.kernel);
     const groups = [this.#mark.group, doomedGroup(this.#mark.group)];
-    const ready = new Set(this.pool.hostInterfaces);
+    const ready = new Set(this.pool.entries.map(({ hostInterface }) => hostInterface));
     const interfaces = links
       .filter(
         (link) => link.kind === "veth" && groups.includes(link.group) && !ends.has(link.name) && !ready.has(link.name),

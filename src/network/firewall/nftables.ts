@@ -62,7 +62,8 @@ export class NftablesFirewall implements Firewall {
   tearDown(): Promise<boolean> {
     return this.#turns.run(async () => {
       this.#input = { ...this.#input, networks: [], forwards: [] };
-      if (await this.#list()) await this.#replace(this.#rendered());
+      const isGone = this.#applied?.rendered.structure === "" || !(await this.#list());
+      if (!isGone) await this.#replace(this.#rendered());
       return false;
     });
   }

@@ -45,6 +45,8 @@ export function localMac(bytes: Buffer): string {
 
 export class NamespacePool {
   readonly #ready: ReadyNamespace[] = [];
+  /** In the kernel already, or soon. */
+  readonly #making = new Set<ReadyNamespace>();
   #filling = false;
   #closed = false;
 
@@ -54,12 +56,9 @@ export class NamespacePool {
     return this.#ready.length;
   }
 
-  get paths(): readonly string[] {
-    return this.#ready.map(({ path }) => path);
-  }
-
-  get hostInterfaces(): readonly string[] {
-    return this.#ready.map(({ hostInterface }) => hostInterface);
+  /** Ready ones and those in the making: whoever looks for what belongs to nobody must know both. */
+  get entries(): readonly ReadyNamespace[] {
+    return [...this.#ready, ...this.#making];
   }
 
   async take(): Promise<ReadyNamespace> {
@@ -107,13 +106,18 @@ export class NamespacePool {
       peerNamespacePid: process.pid,
       peerGroup: group,
     };
+    const made = { path, hostInterface };
+    this.#making.add(made);
     try {
       await kernel.run([...planNamespace(path), planVeth(pair)]);
     } catch (error) {
       await kernel.run(planUnbind(path)).catch(() => {});
       throw error;
+    } finally {
+      // Whoever asked for it has it in the same turn of the loop.
+      setImmediate(() => this.#making.delete(made));
     }
-    return { path, hostInterface };
+    return made;
   }
 }
 
