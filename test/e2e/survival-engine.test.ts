@@ -28,7 +28,7 @@ test("a second hulld on the same roots is refused, and the first goes on", async
   assert.ok(!existsSync(engine.path("2.sock")));
 });
 
-test(`SIGKILL of hulld: its keeper's next one answers within ${MOST_MS} ms and has lost nothing`, async () => {
+test(`SIGKILL of hulld: the next one answers within ${MOST_MS} ms and has lost nothing`, async () => {
   const id = await engine.ok("run", "-d", "-p", "127.0.0.1::80", "busybox", "httpd", "-f", "-p", "80");
   const port = Number((await engine.ok("port", id, "80")).split(":").at(-1));
   const pid = await pidOf(engine, id);

@@ -33,6 +33,8 @@ export interface Sandbox {
 }
 
 const DEADLINE_MS = 30_000;
+/** A hull-netd that starts again may have to wait for its turn while other engines start (host-turn.ts). */
+const AWAY_MS = 10_000;
 
 export interface SandboxFacts {
   readonly execRoot: string;
@@ -113,7 +115,8 @@ export class Sandboxes {
   }
 
   #options(parent?: SpanContext) {
-    return { signal: AbortSignal.timeout(DEADLINE_MS), ...(parent && { trace: formatTraceparent(parent) }) };
+    const patience = { signal: AbortSignal.timeout(DEADLINE_MS), retryForMs: AWAY_MS };
+    return { ...patience, ...(parent && { trace: formatTraceparent(parent) }) };
   }
 
   #request(record: ContainerRecord): ConnectRequest {

@@ -7,7 +7,7 @@
  */
 import type { Socket } from "node:net";
 import { connect } from "node:net";
-import { messageOf } from "../../platform/errors.ts";
+import { codeOf, messageOf } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
 import { isAlive, matchesCommand, terminateProcess } from "./process.ts";
 import { type SpawnedDaemon, spawnDaemon } from "./spawn.ts";
@@ -20,7 +20,7 @@ export interface DaemonDescription {
   readonly args: readonly string[];
   /** Where its crash output goes: `<data-root>/logs`. */
   readonly logDirectory: string;
-  /** Asks the daemon for its process id over its own protocol. */
+  /** Asks the daemon for its process id over its own protocol, once: `unavailable` when the connection breaks. */
   readonly askPid: () => Promise<number>;
   /** It answers: after start, and after each return. */
   readonly onUp: () => void;
@@ -35,7 +35,7 @@ const CONNECT_STEP_MS = 5;
 const START_DEADLINE_MS = 60_000;
 const END_DEADLINE_MS = 10_000;
 /** A daemon that lived this long gets no pause before its restart. */
-const STABLE_MS = 5_000;
+const STABLE_MS = 1_000;
 const MAX_PAUSE_MS = 2_000;
 
 export type DaemonState = "starting" | "running" | "restarting" | "stopped";
@@ -122,12 +122,24 @@ export class SupervisedDaemon {
   async #adopt(): Promise<Socket | undefined> {
     const socket = await tryConnect(this.description.socketPath);
     if (!socket) return undefined;
-    const pid = await this.description.askPid();
+    const pid = await this.#pidOf(socket);
+    if (pid === undefined) return undefined;
     if (await matchesCommand(pid, this.description.name, this.description.args)) return socket;
     this.description.log.info(`${this.description.name} runs with other settings: restarting it`, { pid });
     socket.destroy();
     await terminateProcess(pid, END_DEADLINE_MS);
     return undefined;
+  }
+
+  /** Undefined: it was being killed, whose socket takes connections until it is gone. */
+  async #pidOf(socket: Socket): Promise<number | undefined> {
+    try {
+      return await this.description.askPid();
+    } catch (error) {
+      socket.destroy();
+      if (codeOf(error) !== "unavailable") throw error;
+      return undefined;
+    }
   }
 
   async #startAnew(): Promise<Socket> {

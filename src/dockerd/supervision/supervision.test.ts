@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { type ContainerdClient, call, connectContainerd } from "../../containerd/client.ts";
 import { type LogLevel, openLog } from "../../platform/log.ts";
@@ -81,6 +82,22 @@ test("a daemon that is told to end while it starts ends too", { timeout: 60_000 
   assert.equal(started.length, 1);
   await daemon.terminate(5000);
   assert.deepEqual(processes(), []);
+});
+
+test("a daemon that is just dying is not waited for: its socket takes a connection and breaks it", {
+  timeout: 60_000,
+}, async () => {
+  const dying = createServer((socket) => {
+    socket.destroy();
+    dying.close();
+  });
+  mkdirSync(dirname(socketPath()), { recursive: true });
+  rmSync(socketPath(), { force: true });
+  await new Promise<void>((resolve) => dying.listen(socketPath(), resolve));
+  const daemon = supervise("info");
+  await running(daemon);
+  assert.equal(daemon.restarts, 0);
+  await daemon.terminate(5000);
 });
 
 const processes = (): string[] =>

@@ -65,7 +65,7 @@ export class Supervisor {
       args: netdArgs(config, parts.inDockersPlace),
       logDirectory,
       log,
-      askPid: async () => (await netd.call("ping", {}, { signal: AbortSignal.timeout(ASK_MS) })).pid,
+      askPid: async () => (await netd.call("ping", {}, { signal: AbortSignal.timeout(ASK_MS), retryForMs: 0 })).pid,
       onUp: () => this.#inBackground("hull-netd", this.#netdUp()),
       refusedExit: REFUSED_EXIT,
       onRefused: parts.onRefused,
