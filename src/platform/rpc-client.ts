@@ -149,10 +149,19 @@ export class RpcClient<S extends Methods<S>> implements Disposable {
       const onAbort = () => {
         connection.pending.delete(id);
         connection.socket.write(encodeMessage({ kind: "cancel", id }));
-        reject(options.signal?.reason);
+        reject(this.#reasonOf(method, options.signal?.reason));
       };
       options.signal?.addEventListener("abort", onAbort, { once: true });
     });
+  }
+
+  #reasonOf(method: string, reason: unknown): unknown {
+    if (!(reason instanceof Error) || reason.name !== "TimeoutError") return reason;
+    return new HullError(
+      "deadline-exceeded",
+      `${this.peer} has not answered "${method}" in time; look at its log ("hull system logs")`,
+      { cause: reason },
+    );
   }
 
   #send(connection: Connection, call: OutgoingCall, pending: Pending): number {

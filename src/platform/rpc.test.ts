@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { HullError } from "./errors.ts";
+import { codeOf, HullError } from "./errors.ts";
 import type { Stream, Unary } from "./rpc.ts";
 import { RpcClient } from "./rpc-client.ts";
 import { type Handlers, serveConnection } from "./rpc-server.ts";
@@ -99,6 +99,24 @@ test("a reader that leaves a stream early leaves the connection usable", async (
   using client = new RpcClient<Echo>(path);
   for await (const item of client.stream("count", { to: 100_000 })) if (item === 3) break;
   assert.equal((await client.call("echo", { text: "x" })).text, "x");
+});
+
+test("who is away or does not answer in time is named, and not by a path", async () => {
+  const away = new RpcClient<Echo>(join(directory, "nobody.sock"), undefined, "hull-netd");
+  await assert.rejects(away.call("hang", {}, { retryForMs: 0 }), (error) => {
+    assert.equal(codeOf(error), "unavailable");
+    assert.match(
+      (error as Error).message,
+      /^hull-netd does not answer: it has ended, or is being started again; try again/,
+    );
+    return true;
+  });
+  using client = new RpcClient<Echo>(path, undefined, "hull-netd");
+  await assert.rejects(client.call("hang", {}, { signal: AbortSignal.timeout(30) }), (error) => {
+    assert.equal(codeOf(error), "deadline-exceeded");
+    assert.match((error as Error).message, /^hull-netd has not answered "hang" in time/);
+    return true;
+  });
 });
 
 test("a call survives the restart of the server and a deleted socket file is back within a second", async () => {
