@@ -1,7 +1,8 @@
 import type { Command } from "../command.ts";
+import { type DetailedUsage, verboseUsage } from "../format/disk-usage.ts";
 import { formatList, type Listing } from "../format/listing.ts";
 import { humanSize } from "../format/units.ts";
-import { print, printLine } from "../streams/output.ts";
+import { print } from "../streams/output.ts";
 
 interface Usage {
   readonly LayersSize?: number;
@@ -98,8 +99,8 @@ export const command: Command = {
     { name: "verbose", short: "v", kind: "bool", help: "Show detailed information on space usage" },
   ],
   async run({ flags, session }) {
-    const usage = await session.json<Usage>({ path: "/system/df" });
-    if (flags.bool("verbose")) await printLine(JSON.stringify(usage, null, 2));
+    const usage = await session.json<Usage & DetailedUsage>({ path: "/system/df" });
+    if (flags.bool("verbose")) await print(verboseUsage(usage));
     else await print(formatList(listing, summarize(usage), flags.text("format")));
     return 0;
   },

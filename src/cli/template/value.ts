@@ -107,13 +107,17 @@ export function isTrue(value: Value): boolean {
   return true;
 }
 
+/** Of rows docker makes JSON twice, and the first time with Go's default. */
+const escapeHtml = (json: string): string =>
+  json.replace(/[<>&]/g, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
+
 /** encoding/json with Docker's setting (no HTML escaping). */
 export function toJson(value: Value): string {
   if (value === undefined) return "null";
   if (isRow(value)) {
     return `{${value
       .names()
-      .map((name) => `${JSON.stringify(name)}:${toJson(value.get(name, []))}`)
+      .map((name) => `${JSON.stringify(name)}:${escapeHtml(toJson(value.get(name, [])))}`)
       .join(",")}}`;
   }
   return JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? Number(item) : item));
