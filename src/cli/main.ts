@@ -1,5 +1,5 @@
 /** The `hull` command: finds the command, parses its flags, runs it, turns errors into docker's texts and exit codes. */
-import { readFileSync } from "node:fs";
+import { builtins } from "../platform/builtins.ts";
 import { HullError, messageOf } from "../platform/errors.ts";
 import type { TlsFiles } from "../platform/http-client.ts";
 import { writeText } from "../platform/standard-output.ts";
@@ -149,7 +149,8 @@ function tlsFiles(flags: FlagValues): TlsFiles | undefined {
   const verify = flags.bool("tlsverify") || (process.env.DOCKER_TLS_VERIFY ?? "") !== "";
   if (!verify && !flags.bool("tls")) return undefined;
   const directory = process.env.DOCKER_CERT_PATH ?? defaultConfigDir();
-  const read = (flag: string, file: string) => readFileSync(flags.text(flag) ?? `${directory}/${file}`, "utf8");
+  const read = (flag: string, file: string) =>
+    builtins.fs.readFileSync(flags.text(flag) ?? `${directory}/${file}`, "utf8");
   return { ca: read("tlscacert", "ca.pem"), cert: read("tlscert", "cert.pem"), key: read("tlskey", "key.pem"), verify };
 }
 

@@ -59,7 +59,9 @@ import { openStores } from "./stores.ts";
 import { adoptTasks } from "./tasks/adopt-tasks.ts";
 import { CgroupParents } from "./tasks/cgroup-parents.ts";
 import { Cleanups } from "./tasks/cleanups.ts";
+import { foreseeTask } from "./tasks/create-task.ts";
 import { NetworkGates } from "./tasks/network-gates.ts";
+import { ReadyPlans } from "./tasks/ready-plans.ts";
 import type { TaskHost } from "./tasks/task-host.ts";
 import { TaskTable } from "./tasks/task-table.ts";
 
@@ -89,6 +91,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     cleanups: new Cleanups(warn),
     cgroupParents: new CgroupParents(),
     networkGates: new NetworkGates(),
+    readyPlans: new ReadyPlans(),
     tracer,
     warn,
   };
@@ -157,7 +160,7 @@ function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgr
   router.service(Events, eventsService(events));
   router.service(Tasks, tasksService(host));
   router.service(TaskExtras, taskExtrasService(host));
-  router.service(Rootfs, rootfsService({ stores, kernel, holds, events }));
+  router.service(Rootfs, rootfsService({ stores, kernel, holds, events, onMade: (made) => foreseeTask(host, made) }));
   router.service(ImageStore, imageStoreService({ tools, dataRoot }));
   router.service(Daemon, daemonService({ stores, tasks, collector, spans, dataRoot, cgroupMode, keelPid }));
 }

@@ -2,7 +2,7 @@
  * Our own stdout and stderr without the runtime's terminal streams, which cost a command 11 ms of its start.
  * A closed reader and a full pipe are told as errors and waits, as by write(2).
  */
-import { fstatSync, write as writeAsync, writeSync } from "node:fs";
+import { builtins } from "./builtins.ts";
 
 export type OutputName = "stdout" | "stderr";
 
@@ -23,7 +23,7 @@ export async function writeOutput(name: OutputName, bytes: Uint8Array): Promise<
 /** "full": the descriptor does not block (somebody who shares it wished so) and takes nothing now. */
 function writeSome(fd: number, bytes: Uint8Array): Promise<number | "full"> {
   return new Promise((resolve, reject) => {
-    writeAsync(fd, bytes, (error, written) => {
+    builtins.fs.write(fd, bytes, (error, written) => {
       if (!error) resolve(written);
       else if (error.code === "EAGAIN") resolve("full");
       else reject(error);
@@ -38,7 +38,8 @@ function writeSome(fd: number, bytes: Uint8Array): Promise<number | "full"> {
 export async function writeText(name: OutputName, text: string): Promise<void> {
   let rest: Uint8Array = Buffer.from(text);
   try {
-    while (rest.length > 0 && rest.length <= SHORT_BYTES) rest = rest.subarray(writeSync(descriptorOf[name], rest));
+    while (rest.length > 0 && rest.length <= SHORT_BYTES)
+      rest = rest.subarray(builtins.fs.writeSync(descriptorOf[name], rest));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
   }
@@ -49,7 +50,7 @@ export async function writeText(name: OutputName, text: string): Promise<void> {
 export function writeNow(name: OutputName, text: string): void {
   for (let rest: Uint8Array = Buffer.from(text); rest.length > 0; ) {
     try {
-      rest = rest.subarray(writeSync(descriptorOf[name], rest));
+      rest = rest.subarray(builtins.fs.writeSync(descriptorOf[name], rest));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
@@ -63,7 +64,7 @@ const NULL_DEVICE = 0x103;
 export function isTerminal(name: OutputName | "stdin"): boolean {
   const fd = descriptorOf[name];
   try {
-    const { rdev, mode } = fstatSync(fd);
+    const { rdev, mode } = builtins.fs.fstatSync(fd);
     const isCharacterDevice = (mode & 0o170000) === 0o020000;
     if (!isCharacterDevice || rdev === NULL_DEVICE) return false;
   } catch {

@@ -2,7 +2,7 @@
  * The clock of the trace and of the API's times: epoch milliseconds that never stand still within one process, and follow the machine's
  * clock when that is set. keel reports CLOCK_MONOTONIC nanoseconds.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { builtins } from "../platform/builtins.ts";
 
 /** What performance.now() counts from, in epoch milliseconds: corrected when the machine's clock was set or the machine slept. */
 let originMs = Date.now() - performance.now();
@@ -34,6 +34,7 @@ const HEAD_BYTES = 256;
 
 /** /proc/timer_list begins with "now at N nsecs", N being CLOCK_MONOTONIC. */
 function offsetOfKernel(): number | undefined {
+  const { closeSync, openSync, readSync } = builtins.fs;
   try {
     const descriptor = openSync("/proc/timer_list", "r");
     try {

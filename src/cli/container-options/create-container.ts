@@ -1,5 +1,5 @@
 /** POST /containers/create with what surrounds it: the id file, and the image pulled when it is missing. */
-import { existsSync, writeFileSync } from "node:fs";
+import { builtins } from "../../platform/builtins.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { FlagValues } from "../flags.ts";
 import { pullImage } from "../pull-image.ts";
@@ -21,7 +21,7 @@ export interface Created {
 export async function createContainer(session: Session, { flags, operands, detached }: CreateInput): Promise<Created> {
   const request = createRequest(flags, operands, detached);
   const idFile = flags.text("cidfile");
-  if (idFile !== undefined && existsSync(idFile)) {
+  if (idFile !== undefined && builtins.fs.existsSync(idFile)) {
     throw new HullError(
       "already-exists",
       `container ID file found, make sure the other container isn't running or delete ${idFile}`,
@@ -32,7 +32,7 @@ export async function createContainer(session: Session, { flags, operands, detac
   if (pull === "always") await pullImage(session, request.body.Image, { platform: request.platform, quiet });
   const created = await createOrPull(session, request, { pull, quiet });
   for (const warning of created.Warnings ?? []) await warn(`WARNING: ${warning}`);
-  if (idFile !== undefined) writeFileSync(idFile, created.Id);
+  if (idFile !== undefined) builtins.fs.writeFileSync(idFile, created.Id);
   return { id: created.Id, body: request.body };
 }
 

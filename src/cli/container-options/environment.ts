@@ -1,5 +1,5 @@
 /** -e, --env-file, --label, --label-file: `KEY=value`, or `KEY` alone, which takes the command's own value. */
-import { readFileSync } from "node:fs";
+import { builtins } from "../../platform/builtins.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 
 /** Files first, then the flags, as docker orders them. */
@@ -28,7 +28,7 @@ export function parseLabels(flags: readonly string[], files: readonly string[]):
 /** A file that a flag names. */
 export function readText(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return builtins.fs.readFileSync(file, "utf8");
   } catch (error) {
     const reason = /ENOENT/.test(messageOf(error)) ? "no such file or directory" : messageOf(error);
     throw new HullError("not-found", `open ${file}: ${reason}`, { cause: error });

@@ -1,7 +1,6 @@
 /** -v, --mount and --tmpfs. What a -v means beyond its syntax is the engine's business, as with docker. */
 
-import { homedir } from "node:os";
-import { resolve } from "node:path";
+import { builtins } from "../../platform/builtins.ts";
 import { HullError } from "../../platform/errors.ts";
 import { parseBool, parseBytes } from "../flags.ts";
 import { pairsOf, parseCsvFields, splitPair } from "./csv.ts";
@@ -42,8 +41,8 @@ export function parseVolumes(specs: readonly string[]): { binds: string[]; volum
 }
 
 function localSource(source: string): string {
-  if (source.startsWith("~/")) return resolve(homedir(), source.slice(2));
-  return /^\.{1,2}(\/|$)/.test(source) ? resolve(source) : source;
+  if (source.startsWith("~/")) return builtins.path.resolve(builtins.os.homedir(), source.slice(2));
+  return /^\.{1,2}(\/|$)/.test(source) ? builtins.path.resolve(source) : source;
 }
 
 type Setter = (mount: Mount, value: string) => void;

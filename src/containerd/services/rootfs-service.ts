@@ -16,9 +16,17 @@ export interface RootfsServiceOptions {
   readonly kernel: Kernel;
   readonly holds: MountHolds;
   readonly events: EventBroker;
+  /** Called after the answer. */
+  readonly onMade: (made: { readonly namespace: string; readonly id: string }) => void;
 }
 
-export function rootfsService({ stores, kernel, holds, events }: RootfsServiceOptions): ServiceImpl<typeof Rootfs> {
+export function rootfsService({
+  stores,
+  kernel,
+  holds,
+  events,
+  onMade,
+}: RootfsServiceOptions): ServiceImpl<typeof Rootfs> {
   const { snapshotters } = stores;
   return {
     paths: async ({ snapshotter, key }, context) => {
@@ -28,7 +36,9 @@ export function rootfsService({ stores, kernel, holds, events }: RootfsServiceOp
     make: async (request, context) => {
       const { snapshotter, key } = request;
       await createSnapshot({ stores, events }, "prepare", { request, context });
-      const { driver, data, root } = snapshotters.get(snapshotter).paths(namespaceOf(context), key);
+      const namespace = namespaceOf(context);
+      const { driver, data, root } = snapshotters.get(snapshotter).paths(namespace, key);
+      setImmediate(() => onMade({ namespace, id: key }));
       return { driver, data: { ...data }, root, mounted: false };
     },
     mount: async ({ snapshotter, key, holder }, context) => {

@@ -25,6 +25,7 @@ import { runtimeBinary } from "./foreign/binary.ts";
 import { foreignFailure } from "./foreign/failure.ts";
 import { foreignProcess } from "./foreign/process.ts";
 import { createStage, type ForeignRuntime, foreignDelete, foreignRuntime } from "./foreign/runtime.ts";
+import type { Foreseen, ReadyPlan } from "./ready-plans.ts";
 import { mountOperations, unmountOperation } from "./rootfs-mount.ts";
 import type { ContainerPlan, Launched } from "./runtime.ts";
 import { type HeldSocket, sandboxOperations } from "./sandbox-plan.ts";
@@ -81,6 +82,11 @@ export async function createTask(host: TaskHost, request: CreateTask): Promise<T
   return task;
 }
 
+interface Named {
+  readonly namespace: string;
+  readonly id: string;
+}
+
 interface Prepared {
   readonly paths: TaskPaths;
   readonly plan: ContainerPlan;
@@ -100,8 +106,8 @@ function prepare(host: TaskHost, request: CreateTask, container: Container): Pre
   const binary = runtimeBinary(container.runtime);
   const foreign = foreignRuntime(binary, { roots: host.roots, namespace, id });
   const snapshot = snapshotOf(host, request, container);
-  const spec = snapshot ? withRootPath(container.spec!.value, snapshot.root) : container.spec!.value;
-  const plan = host.plans.container({ spec, namespace, id, bundle: paths.bundle });
+  const of = { record: container.spec!.value, root: snapshot?.root ?? "" };
+  const { spec, plan } = host.readyPlans.take(paths.bundle, of) ?? compile(host, { namespace, id }, of);
   const root = isAbsolute(plan.rootPath) ? plan.rootPath : join(paths.bundle, plan.rootPath);
   const mounts = snapshot?.mounts ?? request.rootfs;
   const { stdin, stdout, stderr } = stdio;
@@ -125,6 +131,23 @@ function prepare(host: TaskHost, request: CreateTask, container: Container): Pre
   ];
   const stage = foreign ? createStage(foreign, { paths, terminal, hostPid: process.pid }) : plan.stage;
   return { paths, plan, mounts, root, file, host: steps, stage, foreign, spec };
+}
+
+function compile(host: TaskHost, { namespace, id }: Named, { record, root }: Foreseen): ReadyPlan {
+  const { bundle } = taskPaths(host.roots, namespace, id);
+  const spec = root === "" ? record : withRootPath(record, root);
+  return { spec, plan: host.plans.container({ spec, namespace, id, bundle }) };
+}
+
+/** Called when a container and its root have been made: what its start will need is made ready. Never fails. */
+export function foreseeTask(host: TaskHost, { namespace, id }: Named): void {
+  if (!host.stores.containers.find(namespace, id)) return;
+  const container = host.stores.containers.get(namespace, id);
+  if (container.snapshotKey !== id) return;
+  const { root } = host.stores.snapshotters.get(container.snapshotter).paths(namespace, id);
+  const of = { record: container.spec!.value, root };
+  const { bundle } = taskPaths(host.roots, namespace, id);
+  host.readyPlans.foresee(bundle, of, () => compile(host, { namespace, id }, of));
 }
 
 /** The container's own snapshot, unless the request brings a root; it is mounted where Docker shows it (MergedDir). */

@@ -6,6 +6,7 @@ import type { Stores } from "../stores.ts";
 import type { CgroupParents } from "./cgroup-parents.ts";
 import type { Cleanups } from "./cleanups.ts";
 import type { NetworkGates } from "./network-gates.ts";
+import type { ReadyPlans } from "./ready-plans.ts";
 import type { Launcher, RuntimePlans } from "./runtime.ts";
 import type { TaskTable } from "./task-table.ts";
 
@@ -19,6 +20,7 @@ export interface TaskHost {
   readonly cleanups: Cleanups;
   readonly cgroupParents: CgroupParents;
   readonly networkGates: NetworkGates;
+  readonly readyPlans: ReadyPlans;
   readonly tracer: Tracer;
   readonly warn: (message: string) => void;
 }
