@@ -1,5 +1,6 @@
 /** Figures: whole processes and calls timed from outside, medians, percentiles. */
 import { spawn } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 
 export const RUNS = 20;
 
@@ -41,12 +42,18 @@ export function timeProcess({ command, env, cwd }: TimedCommand): Promise<number
   });
 }
 
+/** What a run leaves to be cleaned up behind its answer is over by then, in every engine: it belongs to no other's run. */
+const SETTLE_MS = 300;
+
 /** Medians of several commands, run in turn (A B A B ...), so that drift of the machine meets all alike. One warm-up each. */
 export async function mediansInTurn(commands: readonly TimedCommand[], runs = RUNS): Promise<number[]> {
   const times = commands.map(() => [] as number[]);
   for (const command of commands) await timeProcess(command);
   for (let i = 0; i < runs; i++) {
-    for (const [at, command] of commands.entries()) times[at]!.push(await timeProcess(command));
+    for (const [at, command] of commands.entries()) {
+      await delay(SETTLE_MS);
+      times[at]!.push(await timeProcess(command));
+    }
   }
   return times.map(median);
 }
