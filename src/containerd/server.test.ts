@@ -14,7 +14,7 @@ import { Events } from "./gen/containerd/services/events/v1/events_pb.ts";
 import { Namespaces } from "./gen/containerd/services/namespaces/v1/namespaces_pb.ts";
 import { serveServices } from "./server.ts";
 import { namespaceOf, startCalls } from "./services/call.ts";
-import { encodeFrame, encodeRequest, REQUEST } from "./ttrpc/frames.ts";
+import { encodeFrame, encodeRequest, FrameReader, REQUEST } from "./ttrpc/frames.ts";
 
 async function within(
   body: (
@@ -66,10 +66,11 @@ async function within(
 }
 
 // A call that can be aborted goes over gRPC, one that cannot over ttrpc.
-for (const [protocol, options] of [
+const protocols = [
   ["ttrpc", {}],
   ["gRPC", { signal: new AbortController().signal }],
-] as const) {
+] as const;
+for (const [protocol, options] of protocols) {
   test(`calls over ${protocol} carry the client's namespace and the caller's trace`, async () => {
     await within(async (client, { spans }) => {
       const parent = parseTraceparent(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`)!;
@@ -180,8 +181,30 @@ test("a deleted socket file is there again within a second and a new client gets
   });
 });
 
-test("a call without a server fails as unavailable", async () => {
-  const client = connectContainerd({ socketPath: "/nonexistent/x.sock", namespace: "moby" });
-  await assert.rejects(client.version.version({}), (error) => codeOf(error) === "unavailable");
-  await client[Symbol.asyncDispose]();
+for (const [protocol, options] of protocols)
+  test(`a call over ${protocol} that nobody hears says so in words`, async () => {
+    const client = connectContainerd({ socketPath: "/nonexistent/x.sock", namespace: "moby" });
+    const unheard = /^hull-containerd does not answer \(connect ENOENT\): .*hull system logs/;
+    await assert.rejects(client.version.version({}, options), (error: Error) => {
+      assert.equal(codeOf(error), "unavailable");
+      assert.match(error.message, unheard);
+      assert.doesNotMatch(error.message, /nonexistent/);
+      return true;
+    });
+    await client[Symbol.asyncDispose]();
+  });
+
+test("a message that arrives in small pieces, with the next one behind it, is one message", () => {
+  const reader = new FrameReader();
+  const payload = Buffer.alloc(300_000, 7);
+  const bytes = Buffer.concat([1, 3].map((streamId) => encodeFrame({ streamId, type: REQUEST, payload })));
+  const frames = [];
+  for (let at = 0; at < bytes.length; at += 777) frames.push(...reader.push(bytes.subarray(at, at + 777)));
+  assert.deepEqual(
+    frames.map(({ streamId, payload: got }) => [streamId, Buffer.compare(got, payload)]),
+    [
+      [1, 0],
+      [3, 0],
+    ],
+  );
 });

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { processesOf, TestEngine, until } from "../engine.ts";
+import { Random } from "../random.ts";
 
 /** SIGKILLs of this run; the seed decides when and whom, and reproduces a run as far as the machine does. */
 const KILLS = 20;
@@ -22,17 +23,6 @@ interface Made {
   readonly name: string;
   readonly fate: Fate;
   readonly exitCode: number;
-}
-
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** What a client does when the engine was away: the same again, until it is done or was done already. */
@@ -99,9 +89,9 @@ const victims: readonly (readonly [string, () => number])[] = [
   ["keel of hull-netd", () => keelOf("hull-netd")],
 ];
 
-async function killOne(random: () => number): Promise<void> {
-  await delay(Math.floor(random() * 500));
-  const [name, find] = victims[Math.floor(random() * victims.length)]!;
+async function killOne(random: Random): Promise<void> {
+  await delay(random.below(500));
+  const [name, find] = random.pick(victims);
   if (name === "hulld") {
     await engine.endDaemon("SIGKILL");
     return engine.startDaemon();
@@ -162,7 +152,7 @@ function commandLine(pid: string): string {
 }
 
 test(`${KILLS} SIGKILLs of daemons and keels among working clients: right states and codes, nothing left (HULL_FAULT_SEED=${seed})`, async () => {
-  const random = randomFrom(seed);
+  const random = new Random(seed);
   const layers = readdirSync(`${engine.dataRoot}/overlay2`).sort();
   const all: Made[] = [];
   let over = false;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { TestEngine, until } from "../engine.ts";
+import { Random } from "../random.ts";
 
 /** SIGKILLs of hulld; the seed decides when, and reproduces a run as far as the machine does. */
 const KILLS = 8;
@@ -15,17 +16,6 @@ before(async () => {
 after(async () => {
   await engine[Symbol.asyncDispose]();
 });
-
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const rounds: readonly ((name: string) => readonly (readonly string[])[])[] = [
   (name) => [
@@ -127,12 +117,12 @@ function inventory(): string[] {
 const made = new Set<string>();
 
 test(`after each of ${KILLS} SIGKILLs of hulld everything listed is whole, and after the removal of all nothing is left (HULL_FAULT_SEED=${seed})`, async () => {
-  const random = randomFrom(seed);
+  const random = new Random(seed);
   const before = { inventory: new Set(inventory()), images: await images(), networks: await networks() };
   for (let kill = 0; kill < KILLS; kill++) {
     let over = false;
     const working = rounds.map((_, worker) => work(worker, () => over));
-    await delay(100 + random() * 900);
+    await delay(100 + random.below(900));
     await engine.endDaemon("SIGKILL");
     over = true;
     await Promise.all(working);

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type OperationName, operations } from "../../src/keel/operations.ts";
 import { encodeFrame, encodeRecord, FrameReader } from "../../src/keel/wire.ts";
-import { Random } from "./random.ts";
+import { Random } from "../random.ts";
 import { type SandboxPlace, sandboxPlace, spawnSandbox } from "./sandbox.ts";
 
 const FRAMES_PER_PROCESS = 200;

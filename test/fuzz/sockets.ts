@@ -10,8 +10,8 @@ import { describeContainer } from "../../src/keel/shim-client.ts";
 import { stageOf } from "../../src/keel/shim-harness.ts";
 import { decodeReply, encodeSection } from "../../src/keel/shim-records.ts";
 import { encodeFrame, encodeRecord, FrameReader } from "../../src/keel/wire.ts";
+import { Random } from "../random.ts";
 import { damage, randomRecord } from "./plans.ts";
-import { Random } from "./random.ts";
 import { SANDBOX_USER, type SandboxPlace, sandboxPlace, sanitizerWords, spawnSandbox } from "./sandbox.ts";
 
 const CONNECTIONS_PER_SANDBOX = 120;

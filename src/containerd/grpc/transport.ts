@@ -16,7 +16,8 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import { type ErrorCode, grpcStatusOf, HullError } from "../../platform/errors.ts";
+import { HullError } from "../../platform/errors.ts";
+import { codeOfAnswer, cutOff } from "../call-failure.ts";
 import { decodeStatusMessage, encodeMessage, formatTimeout, MessageReader } from "./frames.ts";
 
 type CallHeaders = ConstructorParameters<typeof Headers>[0];
@@ -139,7 +140,7 @@ class Exchange {
       if (this.#queue.length > 8) stream.pause();
       this.#wake();
     });
-    stream.on("error", (error) => this.#fail(new HullError("unavailable", messageFor(name, error), { cause: error })));
+    stream.on("error", (error) => this.#fail(cutOff(name, error)));
     stream.on("close", () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);
@@ -185,13 +186,6 @@ class Exchange {
   }
 }
 
-/** A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
-function messageFor(name: string, error: Error): string {
-  const refused = /\bconnect (?:ECONNREFUSED|ENOENT)\b/.exec(error.message)?.[0];
-  if (refused === undefined) return `${name}: ${error.message}`;
-  return `hull-containerd does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
-}
-
 async function send<I extends DescMessage>(
   exchange: Exchange,
   schema: I,
@@ -213,15 +207,9 @@ async function send<I extends DescMessage>(
   }
 }
 
-const codeOfStatus = new Map(
-  Object.entries(grpcStatusOf)
-    .map(([code, status]) => [status, code as ErrorCode] as const)
-    .reverse(),
-);
-
 function toHullError(status: number, trailers: Trailers): HullError {
   const text = (name: string): string | undefined => trailers[name]?.toString();
-  const code = (text("hull-error-code") as ErrorCode | undefined) ?? codeOfStatus.get(status) ?? "internal";
+  const code = codeOfAnswer(status, text("hull-error-code"));
   const facts = text("hull-error-facts");
   return new HullError(code, decodeStatusMessage(text("grpc-message") ?? `gRPC status ${status}`), {
     ...(facts !== undefined && { facts: JSON.parse(decodeURIComponent(facts)) as Record<string, string | number> }),

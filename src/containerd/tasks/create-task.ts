@@ -139,15 +139,15 @@ function compile(host: TaskHost, { namespace, id }: Named, { record, root }: For
   return { spec, plan: host.plans.container({ spec, namespace, id, bundle }) };
 }
 
-/** Called when a container and its root have been made: what its start will need is made ready. Never fails. */
+/** Called when a container and its root have been made: what its start will need is made ready. Never throws. */
 export function foreseeTask(host: TaskHost, { namespace, id }: Named): void {
-  if (!host.stores.containers.find(namespace, id)) return;
-  const container = host.stores.containers.get(namespace, id);
-  if (container.snapshotKey !== id) return;
-  const { root } = host.stores.snapshotters.get(container.snapshotter).paths(namespace, id);
-  const of = { record: container.spec!.value, root };
   const { bundle } = taskPaths(host.roots, namespace, id);
-  host.readyPlans.foresee(bundle, of, () => compile(host, { namespace, id }, of));
+  host.readyPlans.foresee(bundle, () => {
+    const container = host.stores.containers.get(namespace, id);
+    const { root } = host.stores.snapshotters.get(container.snapshotter).paths(namespace, container.snapshotKey);
+    const of = { record: container.spec!.value, root };
+    return { of, ready: compile(host, { namespace, id }, of) };
+  });
 }
 
 /** The container's own snapshot, unless the request brings a root; it is mounted where Docker shows it (MergedDir). */

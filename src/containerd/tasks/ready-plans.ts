@@ -12,6 +12,11 @@ export interface Foreseen {
   readonly root: string;
 }
 
+export interface ForeseenPlan {
+  readonly of: Foreseen;
+  readonly ready: ReadyPlan;
+}
+
 export interface ReadyPlan {
   /** config.json with its root. */
   readonly spec: Uint8Array;
@@ -22,26 +27,24 @@ const KEPT_MS = 5000;
 /** A plan has about 100 KB. */
 const MOST_KEPT = 32;
 
-interface Kept {
-  readonly of: Foreseen;
-  readonly ready: ReadyPlan;
+interface Kept extends ForeseenPlan {
   readonly timer: NodeJS.Timeout;
 }
 
 export class ReadyPlans {
   readonly #kept = new Map<string, Kept>();
 
-  /** `compile` may throw: then nothing is kept. */
-  foresee(key: string, of: Foreseen, compile: () => ReadyPlan): void {
+  /** `look` may throw, as the container may have gone again: then nothing is kept, and a start says why. */
+  foresee(key: string, look: () => ForeseenPlan): void {
     if (this.#kept.size >= MOST_KEPT) return;
-    let ready: ReadyPlan;
+    let plan: ForeseenPlan;
     try {
-      ready = compile();
+      plan = look();
     } catch {
-      return; // The start says why.
+      return;
     }
     clearTimeout(this.#kept.get(key)?.timer);
-    this.#kept.set(key, { of, ready, timer: setTimeout(() => this.#kept.delete(key), KEPT_MS).unref() });
+    this.#kept.set(key, { ...plan, timer: setTimeout(() => this.#kept.delete(key), KEPT_MS).unref() });
   }
 
   /** The plan, once, when it is the one of these. */

@@ -3,7 +3,8 @@
  * fails the calls on it with `unavailable` and the next call dials again; disposal closes it. Failures are HullErrors.
  */
 import { connect, type Socket } from "node:net";
-import { type ErrorCode, grpcStatusOf, HullError } from "../../platform/errors.ts";
+import { HullError } from "../../platform/errors.ts";
+import { codeOfAnswer, cutOff } from "../call-failure.ts";
 import {
   decodeResponse,
   encodeFrame,
@@ -15,6 +16,7 @@ import {
 } from "./frames.ts";
 
 interface Waiting {
+  readonly method: string;
   readonly resolve: (payload: Uint8Array) => void;
   readonly reject: (error: Error) => void;
 }
@@ -31,7 +33,7 @@ export class TtrpcClient implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#connection?.close(new HullError("unavailable", "the client is closed"));
+    this.#connection?.close(new Error("the client is closed"));
     this.#connection = undefined;
   }
 }
@@ -46,8 +48,8 @@ class Connection {
   constructor(path: string) {
     this.#socket = connect({ path });
     this.#socket.on("data", (chunk) => this.#onData(chunk));
-    this.#socket.on("error", (error) => this.close(new HullError("unavailable", error.message, { cause: error })));
-    this.#socket.on("close", () => this.close(new HullError("unavailable", "the connection ended")));
+    this.#socket.on("error", (error) => this.close(error));
+    this.#socket.on("close", () => this.close(new Error("the connection ended")));
   }
 
   get isOpen(): boolean {
@@ -65,6 +67,7 @@ class Connection {
     };
     const timer = request.timeoutMs > 0 ? setTimeout(late, request.timeoutMs) : undefined;
     this.#waiting.set(streamId, {
+      method: request.method,
       resolve: (payload) => {
         clearTimeout(timer);
         resolve(payload);
@@ -78,11 +81,12 @@ class Connection {
     return promise;
   }
 
-  close(why: HullError): void {
+  /** Every call under way is cut off. */
+  close(why: Error): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#socket.destroy();
-    for (const { reject } of this.#waiting.values()) reject(why);
+    for (const { method, reject } of this.#waiting.values()) reject(cutOff(method, why));
     this.#waiting.clear();
   }
 
@@ -98,19 +102,13 @@ class Connection {
         else waiting.reject(toHullError(response.failure));
       }
     } catch (error) {
-      this.close(new HullError("unavailable", "a malformed answer", { cause: error }));
+      this.close(new Error("a malformed answer", { cause: error }));
     }
   }
 }
 
-const codeOfStatus = new Map(
-  Object.entries(grpcStatusOf)
-    .map(([code, status]) => [status, code as ErrorCode] as const)
-    .reverse(),
-);
-
 function toHullError({ status, message, reason, facts }: Failure): HullError {
-  const code = reason in grpcStatusOf ? (reason as ErrorCode) : (codeOfStatus.get(status) ?? "internal");
+  const code = codeOfAnswer(status, reason);
   const known = [...facts].map(([name, value]) => [name, JSON.parse(value) as string | number] as const);
   return new HullError(code, message, { ...(known.length > 0 && { facts: Object.fromEntries(known) }) });
 }

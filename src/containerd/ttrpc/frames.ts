@@ -30,25 +30,30 @@ export function encodeFrame({ streamId, type, payload }: Frame): Buffer {
 
 /** Cuts a byte stream into frames. Throws `resource-exhausted` for one that is too long. */
 export class FrameReader {
-  #held: Buffer = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #bytes = 0;
 
   push(chunk: Buffer): Frame[] {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
     const frames: Frame[] = [];
-    let rest = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    while (rest.length >= HEAD_BYTES) {
-      const length = rest.readUInt32BE(0);
-      if (length > MAX_MESSAGE_BYTES)
-        throw new HullError(
-          "resource-exhausted",
-          `a message of ${length} bytes: at most ${MAX_MESSAGE_BYTES} are taken`,
-        );
-      if (rest.length < HEAD_BYTES + length) break;
-      const payload = rest.subarray(HEAD_BYTES, HEAD_BYTES + length);
-      frames.push({ streamId: rest.readUInt32BE(4), type: rest[8]!, payload });
-      rest = rest.subarray(HEAD_BYTES + length);
-    }
-    this.#held = rest;
+    for (let next = this.#take(); next; next = this.#take()) frames.push(next);
     return frames;
+  }
+
+  #take(): Frame | undefined {
+    if (this.#bytes < HEAD_BYTES) return undefined;
+    if (this.#chunks[0]!.length < HEAD_BYTES) this.#chunks = [Buffer.concat(this.#chunks)];
+    const length = this.#chunks[0]!.readUInt32BE(0);
+    if (length > MAX_MESSAGE_BYTES)
+      throw new HullError("resource-exhausted", `a message of ${length} bytes: at most ${MAX_MESSAGE_BYTES} are taken`);
+    const end = HEAD_BYTES + length;
+    if (this.#bytes < end) return undefined;
+    const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    // Nothing is kept of a chunk that is used up.
+    this.#chunks = all.length === end ? [] : [all.subarray(end)];
+    this.#bytes -= end;
+    return { streamId: all.readUInt32BE(4), type: all[8]!, payload: all.subarray(HEAD_BYTES, end) };
   }
 }
 

@@ -2,67 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HullError } from "../../../platform/errors.ts";
 import { parseFilters } from "../../http/filters.ts";
-import { hostConfigOf } from "../create/settings.ts";
 import { type ContainerRecord, noSandbox } from "../record.ts";
+import { recordOf as record } from "../record-fixture.ts";
 import { type ContainerState, newState, next } from "../state.ts";
 import { fromStored, toStored } from "../stored.ts";
 import { listFilterNames, selector } from "./filter.ts";
 import { humanDuration, statusText } from "./status-text.ts";
 import { commandText, portsOf } from "./summary.ts";
-
-const defaults = {
-  logDriver: "json-file",
-  logOptions: {},
-  shmSize: 65536,
-  runtime: "runc",
-  init: false,
-  cgroupns: "private",
-  privilegedCgroupns: "private",
-  ipcMode: "private",
-} as const;
-
-function record(changes: Partial<ContainerRecord> = {}): ContainerRecord {
-  return {
-    id: "a".repeat(64),
-    name: "web",
-    created: "2026-01-01T00:00:00.5Z",
-    path: "sh",
-    args: ["-c", "echo it's"],
-    config: {
-      Hostname: "h",
-      Domainname: "",
-      User: "",
-      AttachStdin: false,
-      AttachStdout: true,
-      AttachStderr: true,
-      Tty: false,
-      OpenStdin: false,
-      StdinOnce: false,
-      Env: [],
-      Cmd: ["sh"],
-      Image: "busybox",
-      Volumes: null,
-      WorkingDir: "",
-      Entrypoint: null,
-      OnBuild: null,
-      Labels: { a: "b" },
-    },
-    hostConfig: hostConfigOf(undefined, defaults),
-    imageId: "sha256:1",
-    platform: "linux",
-    driver: "overlay2",
-    graph: { UpperDir: "/u" },
-    state: newState,
-    restartCount: 0,
-    manuallyStopped: false,
-    startedBefore: false,
-    mounts: [],
-    endpoints: {},
-    sandbox: noSandbox,
-    directory: "/d",
-    ...changes,
-  };
-}
 
 test("a record survives being written and read", () => {
   const before = record({

@@ -1,0 +1,24 @@
+/** What a call to hull-containerd failed with, the same over each transport. */
+import { type ErrorCode, grpcStatusOf, HullError } from "../platform/errors.ts";
+
+const codes = new Map(
+  Object.entries(grpcStatusOf)
+    .map(([code, status]) => [status, code as ErrorCode] as const)
+    .reverse(),
+);
+
+/** `named`: our own code that came with the status, if one did. */
+export function codeOfAnswer(status: number, named: string | undefined): ErrorCode {
+  if (named !== undefined && Object.hasOwn(grpcStatusOf, named)) return named as ErrorCode;
+  return codes.get(status) ?? "internal";
+}
+
+/** A call that was cut off. A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
+export function cutOff(method: string, cause: Error): HullError {
+  const refused = /\bconnect (?:ECONNREFUSED|ENOENT)\b/.exec(cause.message)?.[0];
+  const message =
+    refused === undefined
+      ? `${method}: ${cause.message}`
+      : `hull-containerd does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
+  return new HullError("unavailable", message, { cause });
+}
