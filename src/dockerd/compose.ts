@@ -1,8 +1,10 @@
 /** Makes the engine's services from its clients. No I/O but reading hulld's own records. */
+
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../platform/errors.ts";
+import { Reserve } from "../platform/reserve.ts";
 import type { DaemonConfig } from "./config.ts";
 import { createContainers } from "./containers/service.ts";
 import type { Engine } from "./engine.ts";
@@ -14,6 +16,9 @@ import { Networks } from "./networks/service.ts";
 import { VolumeDisk } from "./volumes/disk.ts";
 import { LocalVolumes } from "./volumes/service.ts";
 import { VolumeStore } from "./volumes/store.ts";
+
+/** For one file of a few hundred bytes at a time. */
+const VOLUME_RESERVE_BYTES = 64 * 1024;
 
 /** The engine with the concrete services that the routes of this process need. */
 export interface HulldEngine extends Engine {
@@ -36,7 +41,10 @@ export async function buildEngine(clients: EngineClients): Promise<HulldEngine> 
   const events = new EventRing();
   const users = (imageId: string): ImageUser[] => usersOf(engine, imageId);
   const images = new Images({ containerd, events, users, onFailure });
-  const store = new VolumeStore(join(dataRoot, "volumes"));
+  const store = new VolumeStore(
+    join(dataRoot, "volumes"),
+    new Reserve(join(dataRoot, "reserve"), VOLUME_RESERVE_BYTES),
+  );
   const parts = {
     get config() {
       return config();

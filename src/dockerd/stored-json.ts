@@ -1,6 +1,8 @@
 /** Small JSON files of the data root: written whole and durably (temporary name, fsync, rename), read whole. */
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { during } from "../platform/errors.ts";
 
 /** After this returns the file holds `value`, also after a power cut; on an error the earlier content is intact. */
 export async function writeJsonDurably(path: string, value: unknown): Promise<void> {
@@ -16,6 +18,18 @@ export async function writeJsonDurably(path: string, value: unknown): Promise<vo
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** The same in one turn of the loop, for what is written in a reserve; not synced: a killed process needs none. Throws what it met. */
+export function replaceNow(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw during(`write ${path}`, error);
+  }
 }
 
 /** After this returns its entries are as they are now, also after a power cut. */

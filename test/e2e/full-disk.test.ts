@@ -120,6 +120,9 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
     "-c",
     "trap 'exit 3' TERM; while :; do sleep 0.1; done",
   );
+  await engine.ok("run", "-d", "--name", "leaves", "-v", "/data", "busybox", "sleep", "1000");
+  await engine.ok("kill", "leaves");
+  const left = await engine.inspect("leaves", "{{(index .Mounts 0).Name}}");
   const own = await engine.ok("run", "-d", "--name", "own", "--rm", "busybox", "sleep", "1000");
   await engine.ok("network", "create", "goes");
   await engine.ok("create", "--name", "pruned", "--label", "prune=me", "--network", "goes", "busybox");
@@ -128,6 +131,7 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
     ["stop", "-t", "0", stops],
     ["kill", killed],
     ["rm", "-f", removed],
+    ["rm", "leaves"],
     ["kill", "-s", "TERM", ends],
     ["stop", "-t", "0", own],
     ["container", "prune", "-f", "--filter", "label=prune=me"],
@@ -144,11 +148,16 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
   const isRight = async (when: string) => {
     for (const [name, state] of Object.entries(expected))
       assert.equal(await engine!.inspect(name, "{{.State.Status}} {{.State.ExitCode}}"), state, `${name} ${when}`);
-    for (const name of ["removed", "own", "pruned"])
+    for (const name of ["removed", "leaves", "own", "pruned"])
       assert.equal((await engine!.docker("inspect", name)).code, 1, `${name} ${when}`);
     const networks = await engine!.ok("network", "ls", "--format", "{{.Name}}");
     assert.doesNotMatch(networks, /goes/, when);
     assert.equal(await engine!.ok("volume", "ls", "-q", "--filter", "name=goes"), "", when);
+    assert.equal(
+      await engine!.ok("volume", "ls", "-q", "--filter", `name=${left}`),
+      left,
+      `without -v it stays ${when}`,
+    );
     assert.equal(await engine!.ok("images", "-q", "spare"), "", when);
   };
   await isRight("at once");
@@ -164,5 +173,6 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
   await isRight("with room");
   await engine.ok("start", "ends");
   await engine.ok("rm", "-f", "stops", "killed", "ends");
+  await engine.ok("volume", "rm", left);
   assert.equal(await engine.ok("run", "--rm", "busybox", "echo", "again"), "again");
 });

@@ -4,10 +4,11 @@
  * `settle` ... -> `remove`. It exists from the moment config.v2.json is there until that is deleted: a directory without it is what a
  * killed create or removal left, and goes with the next `load`.
  */
-import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { during, messageOf } from "../../platform/errors.ts";
 import { isNoSpace, Reserve } from "../../platform/reserve.ts";
+import { replaceNow, syncDirectory } from "../stored-json.ts";
 import type { ContainerRecord } from "./record.ts";
 import { fromStored, toStored } from "./stored.ts";
 
@@ -146,25 +147,5 @@ export class ContainerStore {
     } catch (error) {
       return { kind: "unreadable" as const, directory, error };
     }
-  }
-}
-
-function replaceNow(path: string, text: string): void {
-  const temporary = `${path}.new`;
-  try {
-    writeFileSync(temporary, text, { mode: 0o600 });
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw during(`write ${path}`, error);
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

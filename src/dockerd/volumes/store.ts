@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
-import { syncDirectory, writeJsonDurably } from "../stored-json.ts";
+import { isNoSpace, type Reserve } from "../../platform/reserve.ts";
+import { replaceNow, syncDirectory, writeJsonDurably } from "../stored-json.ts";
 import type { Volume } from "./api.ts";
 
 const SCHEMA = 1;
@@ -24,7 +25,10 @@ const making = ".making-";
 const removing = ".removing-";
 
 export class VolumeStore {
-  constructor(readonly root: string) {
+  constructor(
+    readonly root: string,
+    private readonly reserve: Reserve,
+  ) {
     mkdirSync(root, { recursive: true, mode: 0o701 });
   }
 
@@ -57,8 +61,15 @@ export class VolumeStore {
     }
   }
 
+  /** On a full disk in the room kept for it. */
   async update(volume: Volume): Promise<void> {
-    await writeJsonDurably(join(this.root, volume.name, "opts.json"), toStored(volume));
+    const path = join(this.root, volume.name, "opts.json");
+    try {
+      await writeJsonDurably(path, toStored(volume));
+    } catch (error) {
+      if (!isNoSpace(error)) throw error;
+      this.reserve.run(() => replaceNow(path, `${JSON.stringify(toStored(volume))}\n`));
+    }
   }
 
   async #fill(directory: string, volume: Volume): Promise<void> {

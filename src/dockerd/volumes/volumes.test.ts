@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { codeOf, messageOf } from "../../platform/errors.ts";
+import { Reserve } from "../../platform/reserve.ts";
 import { EventRing } from "../events/bus.ts";
 import type { Kernel } from "../kernel.ts";
 import { VolumeDisk } from "./disk.ts";
@@ -25,9 +26,10 @@ const kernel: Kernel = {
   },
 };
 
+const store = (): VolumeStore => new VolumeStore(root, new Reserve(`${root}.reserve`, 4096));
 const open = (): LocalVolumes =>
   new LocalVolumes({
-    store: new VolumeStore(root),
+    store: store(),
     disk: new VolumeDisk(kernel),
     events,
     onFailure: (what, error) => assert.fail(`${what}: ${messageOf(error)}`),
@@ -39,7 +41,10 @@ beforeEach(() => {
   events = new EventRing();
   ran.length = 0;
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true });
+  rmSync(`${root}.reserve`, { force: true });
+});
 
 test("a volume is a directory that a new engine finds again", async () => {
   const volume = await open().create(wanted("data", { labels: { a: "b" } }));
@@ -96,7 +101,7 @@ test("a volume that a container refers to cannot be removed", async () => {
 
 test("an interrupted removal is finished by the next engine", async () => {
   await open().create(wanted("data"));
-  await new VolumeStore(root).detach("data");
+  await store().detach("data");
   assert.deepEqual(open().list(), []);
   assert.deepEqual(readdirSync(root), []);
 });

@@ -99,9 +99,9 @@ async function removeFromContainerd(deps: ContainerDeps, record: ContainerRecord
   }
 }
 
-async function disownVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
-  for (const { Name, anonymous } of record.mounts)
-    if (anonymous) await attempt(deps, record, `keep volume ${Name}`, () => deps.volumes.disown(Name!));
+/** Throws when it can't be recorded: the removal would take the volume with it. */
+async function disownVolumes(deps: ContainerDeps, { mounts }: ContainerRecord): Promise<void> {
+  for (const { Name, anonymous } of mounts) if (anonymous) await deps.volumes.disown(Name!);
 }
 
 async function releaseVolumes(deps: ContainerDeps, record: ContainerRecord): Promise<void> {
