@@ -50,15 +50,16 @@ export function run(
   });
 }
 
-/** Polls until `isTrue`; fails with `what` after the deadline. */
+/** Polls until `isTrue`; fails with `what`, as it is then, after the deadline. */
 export async function until(
-  what: string,
+  what: string | (() => string),
   isTrue: () => boolean | Promise<boolean>,
   deadlineMs = 10_000,
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    if (performance.now() > deadline)
+      throw new Error(`not within ${deadlineMs} ms: ${typeof what === "string" ? what : what()}`);
     await delay(20);
   }
 }
@@ -122,12 +123,15 @@ export class TestEngine implements AsyncDisposable {
     this.#daemon = spawn(program!, args, { stdio: ["ignore", fd, fd], detached: true });
     closeSync(fd);
     const daemon = this.#daemon;
+    let said = "";
     await until(
-      `hulld answers; its log:\n${readFileSync(log, "utf8").slice(-2000)}`,
+      () => `hulld answers; docker said: ${said}\nits log:\n${readFileSync(log, "utf8").slice(-2000)}`,
       async () => {
         if (daemon.exitCode !== null)
           throw new Error(`hulld ended with ${daemon.exitCode}:\n${readFileSync(log, "utf8").slice(-2000)}`);
-        return (await this.docker("version", "--format", "{{.Server.Version}}")).code === 0;
+        const asked = await this.docker("version", "--format", "{{.Server.Version}}");
+        said = asked.stderr;
+        return asked.code === 0;
       },
       START_DEADLINE_MS,
     );

@@ -46,7 +46,8 @@ const ofIptables = [
   "iptables -t nat -F",
   "iptables -t raw -F",
   "iptables -F DOCKER-FORWARD",
-  "iptables -t nat -F; iptables -F; iptables -t nat -X; iptables -X",
+  // Every rule and chain of ours and Docker's, in one step: in two the repair comes between them.
+  "printf '*nat\\nCOMMIT\\n*filter\\nCOMMIT\\n' | iptables-restore",
   "ip6tables -F; ip6tables -t nat -F",
   "iptables -D FORWARD -j DOCKER-USER",
   "iptables -t nat -D PREROUTING 1",
