@@ -51,6 +51,27 @@ interface Wanted {
   readonly ownership: Ownership;
 }
 
+/** A rule with each match and target of ours: a host may have the tables and lack an extension. */
+const kindsOfRules = (family: Family): string => `*raw
+-A PREROUTING -m addrtype ! --dst-type LOCAL -j DROP
+COMMIT
+*filter
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+COMMIT
+*nat
+-A PREROUTING -p tcp -m tcp --dport 1 -j DNAT --to-destination ${family === 4 ? "127.0.0.1" : "[::1]"}:1
+-A PREROUTING -p udp -m udp --dport 1 -j RETURN
+-A POSTROUTING -m addrtype --src-type LOCAL -j MASQUERADE
+COMMIT
+`;
+
+/** The sentence that says it, without the hint at the tool's own help below it. */
+const reason = (stderr: string): string =>
+  stderr
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/^(Error occurred at line|Try `)/.test(line))
+    .join("; ");
+
 const EMPTY: Wanted = { rules: [], ownership: { bridges: new Set(), subnets: [] } };
 
 export class IptablesFirewall implements Firewall {
@@ -73,11 +94,8 @@ export class IptablesFirewall implements Firewall {
   async probe(): Promise<string | undefined> {
     const tool = this.#tool("restore");
     if (!tool) return `${this.#name("restore")} is not installed`;
-    const result = await this.#command(
-      [tool, "--noflush", "--wait", "--test"],
-      "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n",
-    );
-    return result.status === 0 ? undefined : `${this.#name("restore")}: ${result.stderr.trim()}`;
+    const result = await this.#command([tool, "--noflush", "--wait", "--test"], kindsOfRules(this.family));
+    return result.status === 0 ? undefined : `${this.#name("restore")}: ${reason(result.stderr)}`;
   }
 
   want(state: FirewallState): Promise<void> {
