@@ -1,4 +1,4 @@
-/** For tests: networks of every kind with published ports. */
+/** Networks of every kind with published ports: what a host is asked whether it can filter, and what tests compare. */
 import { parseBridgeNetwork, type StoredNetwork } from "../record.ts";
 import type { FirewallInput, PortForward } from "./model.ts";
 

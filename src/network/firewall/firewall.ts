@@ -10,6 +10,7 @@ import { during, HullError } from "../../platform/errors.ts";
 import type { Kernel } from "../kernel.ts";
 import { type CommandResult, command } from "./command.ts";
 import { type Dump, type Ownership, parseDump } from "./dump.ts";
+import { input as examples } from "./examples.ts";
 import { lostPolicy, planChange, planStep, planTeardown } from "./iptables.ts";
 import { type Family, type FirewallInput, firewallRules, type Rule, sharedRules } from "./model.ts";
 import { TurnTaker } from "./turn-taker.ts";
@@ -51,20 +52,6 @@ interface Wanted {
   readonly ownership: Ownership;
 }
 
-/** A rule with each match and target of ours: a host may have the tables and lack an extension. */
-const kindsOfRules = (family: Family): string => `*raw
--A PREROUTING -m addrtype ! --dst-type LOCAL -j DROP
-COMMIT
-*filter
--A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
-COMMIT
-*nat
--A PREROUTING -p tcp -m tcp --dport 1 -j DNAT --to-destination ${family === 4 ? "127.0.0.1" : "[::1]"}:1
--A PREROUTING -p udp -m udp --dport 1 -j RETURN
--A POSTROUTING -m addrtype --src-type LOCAL -j MASQUERADE
-COMMIT
-`;
-
 /** The sentence that says it, without the hint at the tool's own help below it. */
 const reason = (stderr: string): string =>
   stderr
@@ -94,7 +81,9 @@ export class IptablesFirewall implements Firewall {
   async probe(): Promise<string | undefined> {
     const tool = this.#tool("restore");
     if (!tool) return `${this.#name("restore")} is not installed`;
-    const result = await this.#command([tool, "--noflush", "--wait", "--test"], kindsOfRules(this.family));
+    // A host may have the tables and lack an extension: it is asked for rules of every kind.
+    const { restore } = planChange(new Map(), this.render(this.family, examples), EMPTY.ownership);
+    const result = await this.#command([tool, "--noflush", "--wait", "--test"], restore);
     return result.status === 0 ? undefined : `${this.#name("restore")}: ${reason(result.stderr)}`;
   }
 
