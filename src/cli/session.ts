@@ -58,27 +58,34 @@ export class Session {
   }
 
   /** Sends a call; throws what the engine answered unless its status is 1xx-3xx. */
-  async call(call: ApiCall): Promise<HttpResponse> {
-    const response = await this.#timed(call, (request) => send(this.#endpoint(), request));
-    if (response.status < 400) return response;
-    const text = await response.text();
-    if (response.status === 400 && !this.#negotiated && text.includes("is too new")) {
-      await this.#negotiate();
-      return this.call(call);
-    }
-    throw engineError(response.status, text);
+  call(call: ApiCall): Promise<HttpResponse> {
+    return this.#exchange(call, async (response) => response);
   }
 
-  /** A call whose answer is one JSON value. */
-  async json<T>(call: ApiCall): Promise<T> {
-    const response = await this.call(call);
-    return (await response.json()) as T;
+  /** A call whose answer is one JSON value; its span lasts until the value is there. */
+  json<T>(call: ApiCall): Promise<T> {
+    return this.#exchange(call, async (response) => (await response.json()) as T);
+  }
+
+  async #exchange<T>(call: ApiCall, read: (response: HttpResponse) => Promise<T>): Promise<T> {
+    const answer = await this.#timed(call, async (request) => {
+      const response = await this.#reached(send(this.#endpoint(), request));
+      return response.status < 400 ? { value: await read(response) } : { refused: response };
+    });
+    if ("value" in answer) return answer.value as T;
+    const { status } = answer.refused;
+    const text = await answer.refused.text();
+    if (status === 400 && !this.#negotiated && text.includes("is too new")) {
+      await this.#negotiate();
+      return this.#exchange(call, read);
+    }
+    throw engineError(status, text);
   }
 
   /** A call that takes over the connection: attach, exec start. */
   async hijack(call: ApiCall): Promise<RawStream> {
     const stream = await this.#timed(call, (request) =>
-      upgrade(this.#endpoint(), { ...request, body: String(request.body ?? "") }),
+      this.#reached(upgrade(this.#endpoint(), { ...request, body: String(request.body ?? "") })),
     );
     if (stream.status === 101 || stream.status === 200) return stream;
     const chunks: Uint8Array[] = [];
@@ -121,7 +128,7 @@ export class Session {
       return await run(this.#request(call, spanId));
     } catch (thrown) {
       error = thrown instanceof Error ? thrown.message : String(thrown);
-      throw this.#explain(thrown);
+      throw thrown;
     } finally {
       this.#record(
         { traceId: this.#root.traceId, spanId, parentId: this.#root.spanId },
@@ -162,13 +169,18 @@ export class Session {
     this.#negotiated = true;
   }
 
-  #explain(error: unknown): unknown {
-    if (!(error instanceof HullError) || error.code !== "unavailable") return error;
-    return new HullError(
-      "unavailable",
-      `Cannot connect to the Docker daemon at ${this.address.host}. Is the docker daemon running?`,
-      { cause: error },
-    );
+  /** Says in docker's words that no engine answered. */
+  async #reached<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!(error instanceof HullError) || error.code !== "unavailable") throw error;
+      throw new HullError(
+        "unavailable",
+        `Cannot connect to the Docker daemon at ${this.address.host}. Is the docker daemon running?`,
+        { cause: error },
+      );
+    }
   }
 }
 

@@ -51,6 +51,7 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   const streams = { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr };
   const attaches = streams.stdin || streams.stdout || streams.stderr;
   using cleanup = new DisposableStack();
+  const createdMs = nowMs();
   // The wait must be registered before the start: a short process would end in between.
   const condition = body.HostConfig.AutoRemove ? "removed" : "next-exit";
   const [waiting, stream] = await Promise.all([
@@ -63,6 +64,7 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
     attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin, detachKeys }));
     if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
   }
+  session.span("attach and wait", createdMs, { container: id });
   try {
     await startOrRemove(session, id, body.HostConfig.AutoRemove);
   } finally {
@@ -73,6 +75,7 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   const startMs = nowMs();
   if ((await attached?.done) === "detached") return 0;
   const exit = (await waiting.json()) as { StatusCode: number; Error?: { Message: string } };
+  cleanup.dispose();
   session.span("running", startMs, { container: id });
   if (exit.Error?.Message) throw new HullError("internal", exit.Error.Message);
   return exit.StatusCode;
