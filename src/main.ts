@@ -15,10 +15,9 @@ const roles: Readonly<Record<string, () => Promise<Role>>> = {
   "hull-runc": () => import("./runc/main.ts"),
 };
 
-/** A role that stays: its heap is kept small, which is for its beginning to say, and given back after work. */
+/** A role that stays: what its work left is given back when it is over. */
 function daemon(role: () => Promise<Role>): () => Promise<Role> {
   return async () => {
-    (await import("./platform/small-heap.ts")).keepHeapSmall();
     (await import("./platform/quiet-collector.ts")).collectWhenQuiet();
     return role();
   };

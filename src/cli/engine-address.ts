@@ -2,6 +2,7 @@
 import { builtins } from "../platform/builtins.ts";
 import { HullError } from "../platform/errors.ts";
 import type { Endpoint, TlsFiles } from "../platform/http-client.ts";
+import { isThere, readIfThere } from "../platform/quick-file.ts";
 
 export const HULL_SOCKET = "/run/hull/docker.sock";
 export const DOCKER_SOCKET = "/var/run/docker.sock";
@@ -19,7 +20,8 @@ export interface EngineAddress {
   readonly endpoint: Endpoint;
 }
 
-export const defaultConfigDir = (): string => process.env.DOCKER_CONFIG ?? `${builtins.os.homedir()}/.docker`;
+export const defaultConfigDir = (): string =>
+  process.env.DOCKER_CONFIG ?? `${process.env.HOME || builtins.os.homedir()}/.docker`;
 
 export function findEngine(options: GlobalOptions): EngineAddress {
   const host = options.host ?? process.env.DOCKER_HOST ?? hostOfContext(options) ?? defaultHost();
@@ -27,8 +29,7 @@ export function findEngine(options: GlobalOptions): EngineAddress {
 }
 
 function defaultHost(): string {
-  const { existsSync } = builtins.fs;
-  const path = existsSync(HULL_SOCKET) || !existsSync(DOCKER_SOCKET) ? HULL_SOCKET : DOCKER_SOCKET;
+  const path = isThere(HULL_SOCKET) || !isThere(DOCKER_SOCKET) ? HULL_SOCKET : DOCKER_SOCKET;
   return `unix://${path}`;
 }
 
@@ -56,9 +57,10 @@ interface ContextFile {
 }
 
 function readJson(path: string): ContextFile | undefined {
-  if (!builtins.fs.existsSync(path)) return undefined;
+  const text = readIfThere(path);
+  if (text === undefined) return undefined;
   try {
-    return JSON.parse(builtins.fs.readFileSync(path, "utf8")) as ContextFile;
+    return JSON.parse(text) as ContextFile;
   } catch (error) {
     throw new HullError("invalid-argument", `${path} is not valid JSON: repair or remove it`, { cause: error });
   }

@@ -5,7 +5,6 @@ import { dirname, join } from "node:path";
 import { HullError } from "../platform/errors.ts";
 import { send } from "../platform/http-client.ts";
 import { keelPath, roleInvocation } from "../platform/paths.ts";
-import { smallHeap } from "../platform/small-heap.ts";
 import { parseHost } from "./engine-address.ts";
 import type { Flag, FlagValues } from "./flags.ts";
 
@@ -53,8 +52,6 @@ export async function startEngine(place: EnginePlace, options: readonly string[]
   const hulld = roleInvocation("hulld");
   const child = spawn(keelPath(), ["keep", "--", hulld.file, ...hulld.args, ...roots, ...options], {
     cwd: "/",
-    // With them from the beginning hulld need not execute itself again.
-    env: { ...smallHeap, ...process.env },
     detached: true,
     stdio: ["ignore", log, log],
   });

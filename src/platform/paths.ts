@@ -1,6 +1,6 @@
 /**
- * Where our own executables are. Built: all beside the running one (dist/bin). In development (`bun src/main.ts ROLE`): the runtime with
- * the entry file, and keel in dist/bin of the checkout.
+ * Where our own executables are. Built: in bin, while the running one, which its launcher there became, is libexec/glasshull/<name> beside it. In
+ * development (`bun src/main.ts ROLE`): the runtime with the entry file, and keel in dist/bin of the checkout.
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -19,7 +19,8 @@ const compiled = import.meta.url.includes("/$bunfs/");
 
 const checkout = (): string => join(dirname(fileURLToPath(import.meta.url)), "../..");
 
-export const binDirectory = (): string => (compiled ? dirname(process.execPath) : join(checkout(), "dist/bin"));
+export const binDirectory = (): string =>
+  compiled ? join(dirname(process.execPath), "../../bin") : join(checkout(), "dist/bin");
 
 export const keelPath = (): string => join(binDirectory(), "keel");
 

@@ -11,24 +11,36 @@ const shell = (command: string, body: string) =>
     encoding: "utf8",
   });
 
-const many = `for (let i = 0; i < 40; i++) await out.writeOutput("stdout", Buffer.alloc(100_000, 97));`;
+const nonBlocking =
+  "import fcntl,os,sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); os.execvp(sys.argv[1], sys.argv[1:])";
 
-test("a slow reader gets every byte", () => {
-  assert.equal(shell('"$BUN" -e "$BODY" | (sleep 0.3; wc -c)', many).stdout.trim(), "4000000");
-});
+for (const [what, write] of [
+  ["output of a process", `out.writeOutput("stdout", Buffer.alloc(100_000, 97))`],
+  ["a command's own text", `out.writeText("stdout", "a".repeat(100_000))`],
+] as const) {
+  const many = `for (let i = 0; i < 40; i++) await ${write};`;
 
-test("a pipe that somebody made non-blocking gets every byte", () => {
-  const nonBlocking =
-    "import fcntl,os,sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); os.execvp(sys.argv[1], sys.argv[1:])";
-  const program = process.env.PYTHON ?? "python3";
-  const ran = shell(`${program} -c '${nonBlocking}' "$BUN" -e "$BODY" | (sleep 0.3; wc -c)`, many);
-  assert.equal(ran.stdout.trim(), "4000000");
-});
+  test(`${what}: a slow reader gets every byte`, () => {
+    assert.equal(shell('"$BUN" -e "$BODY" | (sleep 0.3; wc -c)', many).stdout.trim(), "4000000");
+  });
 
-test("a reader that has gone is EPIPE", () => {
-  const body = `${"try {"} ${many} } catch (error) { process.exit(error.code === "EPIPE" ? 7 : 1) }`;
-  assert.match(shell('{ "$BUN" -e "$BODY"; echo "ended with $?" >&2; } | true', body).stderr, /ended with 7/);
-});
+  test(`${what}: a pipe that somebody made non-blocking gets every byte`, () => {
+    const program = process.env.PYTHON ?? "python3";
+    const ran = shell(`${program} -c '${nonBlocking}' "$BUN" -e "$BODY" | (sleep 0.3; wc -c)`, many);
+    assert.equal(ran.stdout.trim(), "4000000");
+  });
+
+  test(`${what}: a reader that has gone is EPIPE`, () => {
+    const body = `${"try {"} ${many} } catch (error) { process.exit(error.code === "EPIPE" ? 7 : 1) }`;
+    assert.match(shell('{ "$BUN" -e "$BODY"; echo "ended with $?" >&2; } | true', body).stderr, /ended with 7/);
+  });
+
+  test(`${what}: a pipe that others write to as well stays blocking`, () => {
+    const flags = "import fcntl,os,sys; sys.stderr.write(str(fcntl.fcntl(1, fcntl.F_GETFL) & os.O_NONBLOCK))";
+    const ran = shell(`{ "$BUN" -e "$BODY"; python3 -c '${flags}'; } | cat >/dev/null`, many);
+    assert.equal(ran.stderr, "0");
+  });
+}
 
 test("files, pipes and the null device are no terminals", () => {
   const body = `console.log([out.isTerminal("stdin"), out.isTerminal("stdout")].join())`;

@@ -11,11 +11,15 @@ import { root } from "../tidy/source-tree.ts";
  */
 const directory = mkdtempSync("/var/tmp/hull-limit-");
 const programs = join(directory, "bin");
+const executables = join(directory, "libexec/glasshull");
 let engine: TestEngine;
 before(async () => {
   mkdirSync(programs);
-  for (const name of ["hull", "hulld", "hull-containerd", "hull-netd", "hull-runc"])
+  mkdirSync(executables, { recursive: true });
+  for (const name of ["hull", "hulld", "hull-containerd", "hull-netd", "hull-runc"]) {
     linkSync(join(root, "dist/bin", name), join(programs, name));
+    linkSync(join(root, "dist/libexec/glasshull", name), join(executables, name));
+  }
   const keel = join(root, "dist/bin/keel");
   const limited = `unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_net_namespaces; exec ${keel} "$@"' sh "$@"`;
   const script = `#!/bin/sh\n[ "$(cat /proc/$PPID/comm)" = hull-netd ] && exec ${limited}\nexec ${keel} "$@"\n`;
