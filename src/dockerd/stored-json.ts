@@ -1,7 +1,8 @@
 /** Small JSON files of the data root: written whole and durably (temporary name, fsync, rename), read whole. */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsync, open as openFile, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { during } from "../platform/errors.ts";
 
 /** After this returns the file holds `value`, also after a power cut; on an error the earlier content is intact. */
@@ -32,9 +33,21 @@ export function replaceNow(path: string, text: string): void {
   }
 }
 
-/** After this returns its entries are as they are now, also after a power cut. */
-export const syncDirectory = async (path: string): Promise<void> =>
-  withFile(await open(path, "r"), (directory) => directory.sync());
+export interface OpenDirectory extends Disposable {
+  /** After this its entries are as they are now, also after a power cut. */
+  sync(): Promise<void>;
+}
+
+/** Can be opened while its files are still being written: each call is a turn of the runtime's threads. */
+export async function openDirectory(path: string): Promise<OpenDirectory> {
+  const fd = await promisify(openFile)(path, "r");
+  return { sync: () => promisify(fsync)(fd), [Symbol.dispose]: () => closeSync(fd) };
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  using directory = await openDirectory(path);
+  await directory.sync();
+}
 
 async function withFile(file: FileHandle, body: (file: FileHandle) => Promise<void>): Promise<void> {
   try {

@@ -46,7 +46,7 @@ test("a record is there from its creation to its removal, whole", async () => {
 const cuts: readonly (readonly string[])[] = [
   [],
   ["hostname", "hosts"],
-  ["hostname", "hosts", "hostconfig.json.7.0.tmp", "config.v2.json.7.1.tmp"],
+  ["hostname", "hosts", "hostconfig.json.7.0.tmp"],
   ["hostname", "hosts", "hostconfig.json", "config.v2.json.7.1.tmp"],
   ["hosts", "hostconfig.json"],
   ["log"],
@@ -69,7 +69,7 @@ test("a creation that fails at its last file has made no record", async () => {
   await store.load();
   const made = record("a");
   await store.begin(made);
-  mkdirSync(join(made.directory, "hostconfig.json"));
+  rmSync(made.directory, { recursive: true });
   await assert.rejects(store.create(made));
   assert.equal(store.hasRecord(made.id), false);
   await store.remove(made);

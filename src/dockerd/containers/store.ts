@@ -1,6 +1,6 @@
 /**
  * Records on disk: `<data-root>/containers/<id>/{config.v2.json,hostconfig.json}`.
- * Lifecycle of a record: `begin` (its directory) -> `create` (its files, durable) -> `save` (rename, no fsync: after a power cut the state is looked up again) or
+ * Lifecycle of a record: `begin` (its directory, the host's part) -> `create` (durable from here on) -> `save` (rename, no fsync: after a power cut the state is looked up again) or
  * `settle` ... -> `remove`. It exists from the moment config.v2.json is there until that is deleted: a directory without it is what a
  * killed create or removal left, and goes with the next `load`.
  */
@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { during, messageOf } from "../../platform/errors.ts";
 import { isNoSpace, Reserve } from "../../platform/reserve.ts";
-import { replaceNow, syncDirectory } from "../stored-json.ts";
+import { openDirectory, replaceNow } from "../stored-json.ts";
 import type { ContainerRecord } from "./record.ts";
 import { fromStored, toStored } from "./stored.ts";
 
@@ -49,24 +49,24 @@ export class ContainerStore {
     };
   }
 
-  /** The directory, for what has to be in it before the record is. Undone by `remove`. */
+  /** The directory, for what has to be in it before the record is, and the host's part, which nobody reads before. Undone by `remove`. */
   async begin(record: ContainerRecord): Promise<void> {
     try {
       await mkdir(record.directory, { mode: 0o710 });
     } catch (error) {
       throw during(`create container directory ${record.directory}`, error);
     }
+    await this.#replace(`${record.directory}/hostconfig.json`, JSON.stringify(record.hostConfig), true);
   }
 
   /** From here on it exists, also after a power cut. */
   async create(record: ContainerRecord): Promise<void> {
-    const files = [
-      { path: `${record.directory}/hostconfig.json`, text: JSON.stringify(record.hostConfig) },
-      { path: `${record.directory}/config.v2.json`, text: toStored(record) },
-    ];
-    const temporaries = await Promise.all(files.map(({ path, text }) => this.#write(path, text, true)));
-    for (const [i, { path }] of files.entries()) await rename(temporaries[i]!, path);
-    await syncDirectory(record.directory);
+    const opening = openDirectory(record.directory);
+    const written = this.#replace(`${record.directory}/config.v2.json`, toStored(record), true);
+    await Promise.allSettled([opening, written]);
+    using directory = await opening;
+    await written;
+    await directory.sync();
   }
 
   async save(record: ContainerRecord): Promise<void> {
