@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { makeBaseImage } from "../src/cli/base-image.ts";
 import { TestEngine } from "../test/engine.ts";
 import { root } from "../test/tidy/source-tree.ts";
@@ -13,13 +14,17 @@ import { idleRow, manyRows } from "./rows/many.ts";
 import { runRows } from "./rows/run.ts";
 import { runtimeRow } from "./rows/runtime.ts";
 
+/** What the rehearsal left in the daemons' heaps has been collected by then. */
+const QUIET_MS = 10_000;
 const hull = join(root, "dist/bin/hull");
 
 async function measure(directory: string): Promise<Row[]> {
   using base = makeBaseImage("busybox:latest");
   execFileSync("tar", ["-C", directory, "-xf", base.archive]);
   const rows: Row[] = [await runtimeRow(directory, join(directory, "layer.tar"), join(root, "dist/bin/hull-runc"))];
-  await using engine = await TestEngine.start();
+  await using engine = await TestEngine.start({ rehearses: true });
+  await engine.rehearsed();
+  await delay(QUIET_MS);
   rows.push(idleRow(engine));
   rows.push(await containerdRow(engine.execRoot, join(directory, "bundle")));
   {

@@ -68,6 +68,8 @@ export interface EngineOptions {
   /** More options of hulld. */
   readonly args?: readonly string[];
   readonly withoutImage?: boolean;
+  /** Containers that no test asked for are in its way, unless they are what it is about. */
+  readonly rehearses?: boolean;
   /** A data root of the caller's, which it makes and removes; else one that goes with the engine. */
   readonly dataRoot?: string;
   /** A command that executes hulld, which is appended with its arguments: `unshare -m sh -c '... exec "$@"' sh`. */
@@ -119,7 +121,8 @@ export class TestEngine implements AsyncDisposable {
     const log = this.path("hulld.stderr");
     const fd = openSync(log, "a");
     const roots = ["--data-root", this.dataRoot, "--exec-root", this.execRoot, "--host", `unix://${this.socket}`];
-    const [program, ...args] = [...(this.options.wrap ?? []), binary("hulld"), ...roots, ...(this.options.args ?? [])];
+    const rest = [`--rehearse=${this.options.rehearses ?? false}`, ...(this.options.args ?? [])];
+    const [program, ...args] = [...(this.options.wrap ?? []), binary("hulld"), ...roots, ...rest];
     this.#daemon = spawn(program!, args, { stdio: ["ignore", fd, fd], detached: true });
     closeSync(fd);
     const daemon = this.#daemon;
@@ -134,6 +137,15 @@ export class TestEngine implements AsyncDisposable {
         return asked.code === 0;
       },
       START_DEADLINE_MS,
+    );
+  }
+
+  /** Waits until an engine that rehearses has done so. */
+  async rehearsed(): Promise<void> {
+    const log = join(this.dataRoot, "logs/hulld.log");
+    await until(
+      () => `hulld has rehearsed; its log:\n${readFileSync(log, "utf8").slice(-2000)}`,
+      () => / msg=rehearsed | msg="rehearsed" /.test(readFileSync(log, "utf8")),
     );
   }
 

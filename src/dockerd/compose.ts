@@ -60,6 +60,7 @@ export async function buildEngine(clients: EngineClients): Promise<HulldEngine> 
     archives: new ImageArchives(images, kernel, join(dataRoot, "tmp")),
     volumes: new LocalVolumes({ store, disk: new VolumeDisk(kernel), events, onFailure }),
     networks: new Networks(netd, events),
+    adopts: true,
   };
   const containers = createContainers(parts);
   const engine: HulldEngine = Object.create(parts, { containers: { value: containers, enumerable: true } });

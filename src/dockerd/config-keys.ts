@@ -77,6 +77,11 @@ export const settings: readonly Setting[] = [
   setting("no-new-privileges", "bool", "no_new_privs for containers that don't say"),
   setting("pidfile", "text", "Where the process id is written", { short: "p" }),
   setting("registry-mirror", "list", "Mirrors of Docker Hub", { key: "registry-mirrors", reloads: true }),
+  setting(
+    "rehearse",
+    "bool",
+    "Start invisible containers when nothing else is to be done at first, so that the first real one starts fast",
+  ),
   setting("add-runtime", "runtimes", "Further OCI runtimes (name=path)", { key: "runtimes", reloads: true }),
   setting("seccomp-profile", "text", "Default seccomp profile: a path, builtin or unconfined"),
   setting("shutdown-timeout", "int", "Seconds for a stop of all containers", { reloads: true }),

@@ -107,6 +107,7 @@ function buildConfig(values: Given, configFile: string): DaemonConfig {
     storageDriver: oneOf("storage-driver", read("text", "storage-driver") ?? "", ["", "overlay2", "overlayfs", "vfs"]),
     labels: labelsOf(read("list", "label") ?? []),
     liveRestore: true,
+    rehearse: read("bool", "rehearse") ?? true,
     insecureRegistries: read("list", "insecure-registry") ?? [],
     registryMirrors: mirrorsOf(read("list", "registry-mirror") ?? []),
     maxConcurrentDownloads: positive("max-concurrent-downloads", read("int", "max-concurrent-downloads") ?? 3),

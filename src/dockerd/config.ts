@@ -50,6 +50,8 @@ export interface DaemonConfig {
   readonly runtimes: Readonly<Record<string, RuntimeSetting>>;
   readonly defaultRuntime: string;
   readonly liveRestore: boolean;
+  /** See rehearsal/rehearsal.ts. */
+  readonly rehearse: boolean;
   readonly labels: readonly string[];
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];

@@ -29,6 +29,11 @@ export interface Engine {
   readonly containers: ContainerService;
   readonly tracer: Tracer;
   readonly log: Log;
+  /**
+   * Of the engine whose containers these daemons hold: it looks at them all and removes what no record of its own is for. False for another one beside
+   * it, which must touch nothing that it did not make.
+   */
+  readonly adopts: boolean;
 }
 
 /** What the containers' part is made from: `createContainers(parts)`. */

@@ -7,6 +7,7 @@
 import { mkdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { connectContainerd } from "../containerd/client.ts";
 import { openNetdClient } from "../network/client.ts";
 import { HullError, messageOf } from "../platform/errors.ts";
@@ -18,12 +19,15 @@ import type { DaemonConfig } from "./config.ts";
 import { ApiServer } from "./http/api-server.ts";
 import { answers, type Listener, openListeners } from "./http/listeners.ts";
 import { openKernel } from "./keel-kernel.ts";
+import { rehearse } from "./rehearsal/rehearsal.ts";
 import { allRoutes } from "./routes.ts";
 import { FirstLook } from "./supervision/first-look.ts";
 import { containerdSocket, Supervisor } from "./supervision/supervisor.ts";
 import { DOCKER_VERSION } from "./system/docker-version.ts";
 import { readHostFacts } from "./system/host-facts.ts";
 
+/** A rehearsal's round that has begun is finished, so that nothing is left of it; one that hangs goes with the next start. */
+const ROUND_MS = 5000;
 const DOCKER_SOCKET = "/var/run/docker.sock";
 /** `/containerd/containerd.sock.ttrpc` lies below the exec root; a socket path holds 107 bytes. */
 const MAX_EXEC_ROOT_BYTES = 74;
@@ -49,7 +53,13 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const inDockersPlace = await takesDockersPlace(config);
   const refused = Promise.withResolvers<string>();
   const firstLook = new FirstLook();
-  const onKnown = () => firstLook.done();
+  const resting = new AbortController();
+  const onKnown = () => {
+    firstLook.done();
+    if (config.rehearse)
+      rehearsals ??= rehearse(engine, { signal: resting.signal, lastRequestMs: () => server.lastRequestMs });
+  };
+  let rehearsals: Promise<void> | undefined;
   const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve, onKnown });
   const host = readHostFacts();
   const routes = allRoutes({ engine, supervisor, spans, host });
@@ -75,6 +85,8 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
     },
     shutDown: async () => {
       await closeAll(listeners);
+      resting.abort();
+      await Promise.race([rehearsals, delay(ROUND_MS, undefined, { ref: false })]);
       await engine.containers.close();
       await supervisor.shutDown();
       server.closeAll();

@@ -128,14 +128,14 @@ class Containers implements ContainerService {
         exited: (id, end) => this.#supervisor.exited(id, end),
         execExited: (id, execId, exitCode) => this.execs.ended(id, execId, exitCode),
         outOfMemory: (id) => this.#supervisor.outOfMemory(id),
-        connected: () => this.#supervisor.resync(),
+        connected: () => this.resync(),
       },
       { log, signal: this.#stopping.signal },
     );
   }
 
-  resync(): Promise<void> {
-    return this.#supervisor.resync();
+  async resync(): Promise<void> {
+    if (this.parts.adopts) await this.#supervisor.resync();
   }
 
   async close(): Promise<void> {

@@ -6,9 +6,12 @@ import { codeOf, type ErrorCode, HullError } from "../../platform/errors.ts";
 import { type TaskStart, Tasks } from "./tasks.ts";
 
 /** hull-containerd as far as containers and snapshots go; a call fails before or after it has done its work. */
+type Labels = Readonly<Record<string, string>>;
+
 class FakeContainerd {
-  readonly containers = new Map<string, string>();
-  readonly snapshots = new Map<string, string>();
+  /** Their labels. */
+  readonly containers = new Map<string, Labels>();
+  readonly snapshots = new Map<string, Labels>();
   readonly tasks = new Set<string>();
   readonly calls: string[] = [];
   failing: { readonly call: string; readonly done: boolean; readonly code: ErrorCode } | undefined;
@@ -30,25 +33,25 @@ class FakeContainerd {
     const { containers, snapshots, tasks } = this;
     const services = {
       containers: {
-        create: ({ container }: { container: { id: string; labels: object } }) =>
-          this.#call("containers.create", () => containers.set(container.id, Object.keys(container.labels).join())),
+        create: ({ container }: { container: { id: string; labels: Labels } }) =>
+          this.#call("containers.create", () => containers.set(container.id, container.labels)),
         delete: ({ id }: { id: string }) =>
           this.#call("containers.delete", () => {
             if (tasks.has(id)) throw new HullError("failed-precondition", `${id} has a task`);
             this.#drop(containers, id);
           }),
-        list: async () => ({ containers: [...containers.keys()].map((id) => ({ id })) }),
+        list: async () => ({ containers: [...containers].map(([id, labels]) => ({ id, labels })) }),
       },
       snapshots: {
         remove: ({ key }: { key: string }) => this.#call("snapshots.remove", () => this.#drop(snapshots, key)),
         list: async function* () {
-          yield { info: [...snapshots.keys()].map((name) => ({ name, kind: Kind.ACTIVE })) };
-          yield { info: [{ name: "sha256:layer", kind: Kind.COMMITTED }] };
+          yield { info: [...snapshots].map(([name, labels]) => ({ name, kind: Kind.ACTIVE, labels })) };
+          yield { info: [{ name: "sha256:layer", kind: Kind.COMMITTED, labels: {} }] };
         },
       },
       rootfs: {
-        make: ({ key, labels }: { key: string; labels: object }) =>
-          this.#call("rootfs.make", () => snapshots.set(key, Object.keys(labels).join())),
+        make: ({ key, labels }: { key: string; labels: Labels }) =>
+          this.#call("rootfs.make", () => snapshots.set(key, labels)),
       },
       tasks: {
         create: ({ containerId }: { containerId: string }) =>
@@ -94,11 +97,13 @@ test("what a killed engine made is known again by its label: record, snapshot or
   for (const container of ["both", "record", "snapshot"]) await tasks.createContainer({ ...wanted, container });
   containerd.snapshots.delete("record");
   containerd.containers.delete("snapshot");
-  assert.deepEqual([...(await tasks.owned("overlay2"))].sort(), ["both", "record", "snapshot"]);
+  const directory = wanted.directory;
   assert.deepEqual(
-    [containerd.containers.get("both"), containerd.snapshots.get("both")],
-    Array(2).fill("com.docker/engine.bundle.path"),
+    [...(await tasks.owned("overlay2"))].sort(),
+    ["both", "record", "snapshot"].map((id) => [id, directory]),
   );
+  assert.deepEqual(containerd.containers.get("both"), { "com.docker/engine.bundle.path": directory });
+  assert.deepEqual(containerd.snapshots.get("both"), containerd.containers.get("both"));
 });
 
 test("a container that has a task keeps its snapshot when its removal is refused", async () => {

@@ -130,15 +130,15 @@ export class Tasks {
     );
   }
 
-  /** Ids of containers of which there is a record or a writable snapshot made by `createContainer`. */
-  async owned(snapshotter: string): Promise<ReadonlySet<string>> {
+  /** Containers of which there is a record or a writable snapshot made by `createContainer`: their directories by id. */
+  async owned(snapshotter: string): Promise<ReadonlyMap<string, string>> {
     const filters = [`labels."${OURS}"`];
-    const ids = new Set<string>();
+    const owned = new Map<string, string>();
     const { containers } = await this.client.containers.list({ filters }, call({ timeoutMs: CALL_MS }));
-    for (const { id } of containers) ids.add(id);
+    for (const { id, labels } of containers) owned.set(id, labels[OURS]!);
     for await (const { info } of this.impatient.snapshots.list({ snapshotter, filters }, call({ timeoutMs: CALL_MS })))
-      for (const { name, kind } of info) if (kind === Kind.ACTIVE) ids.add(name);
-    return ids;
+      for (const { name, kind, labels } of info) if (kind === Kind.ACTIVE) owned.set(name, labels[OURS]!);
+    return owned;
   }
 
   /** Absent ones are fine. Throws failed-precondition while there is a task: then the snapshot is still there too. */

@@ -29,6 +29,7 @@ export class ApiServer {
   readonly #router: Router;
   readonly #common: Readonly<Record<string, string>>;
   readonly #open = new Set<Socket>();
+  #lastRequestMs = performance.now();
 
   constructor(private readonly options: ApiServerOptions) {
     this.#router = new Router(options.routes);
@@ -50,6 +51,11 @@ export class ApiServer {
     });
   }
 
+  /** When a request last came, or this was made, as of performance.now(). */
+  get lastRequestMs(): number {
+    return this.#lastRequestMs;
+  }
+
   /** Cuts every connection. */
   closeAll(): void {
     for (const socket of this.#open) socket.destroy();
@@ -57,6 +63,7 @@ export class ApiServer {
 
   async #respond(exchange: Exchange): Promise<void> {
     const { head, response } = exchange;
+    this.#lastRequestMs = performance.now();
     const target = splitTarget(head.target);
     try {
       const match = this.#match(head.method, target);

@@ -98,12 +98,17 @@ export class Supervisor implements ExitActions {
 
   /**
    * Of a create that this engine's earlier process did not live to record, or that could not be undone while hull-containerd was away:
-   * nobody can know of it. What is being made now is in the registry from before its first trace.
+   * nobody can know of it. What is being made now is in the registry from before its first trace. A container of a rehearsal, whose directory is not
+   * among ours, may run; one of ours that runs without a record is left to whoever took that away.
    */
   async #removeUnrecorded(): Promise<void> {
     const { registry, store, tasks } = this.deps;
-    for (const id of await tasks.owned(DRIVER)) {
+    for (const [id, directory] of await tasks.owned(DRIVER)) {
       if (registry.byId(id) || registry.making.has(id) || store.hasRecord(id)) continue;
+      if (directory !== store.directoryOf(id)) {
+        await discardTask(this.deps, id);
+        await tasks.stopSandbox(id);
+      }
       await tasks.removeContainer(id, DRIVER);
     }
   }
