@@ -27,6 +27,8 @@ export interface ApiCall {
   /** Sent as JSON unless it is bytes or a stream. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** See HttpRequest. */
+  readonly ahead?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -159,6 +161,7 @@ export class Session {
         ...call.headers,
       },
       ...(body === undefined ? {} : { body: raw ? (body as RequestBody) : JSON.stringify(body) }),
+      ...(call.ahead ? { ahead: call.ahead } : {}),
       ...(call.signal ? { signal: call.signal } : {}),
     };
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { codeOf } from "./errors.ts";
-import { type HttpRequest, send, tell, upgrade } from "./http-client.ts";
+import { type HttpRequest, type HttpResponse, type RawStream, send, tell, upgrade } from "./http-client.ts";
 
 const path = join(tmpdir(), `hull-http-client-${process.pid}.sock`);
 const endpoint = { kind: "unix", path } as const;
@@ -53,6 +53,33 @@ test("an idle connection that the engine has closed is replaced, and nobody hear
   answer = (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
   assert.equal(await (await ask()).text(), "ok");
   assert.equal(await (await ask()).text(), "ok");
+});
+
+test("connections opened ahead carry the requests that follow, at once", async () => {
+  answer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  await (await ask()).text(); // whatever the tests before left idle
+  const before = connections;
+  answer = (socket) => setTimeout(() => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), 50);
+  assert.equal(await (await ask({ ahead: 2 })).text(), "ok");
+  assert.equal(connections, before + 2);
+  answer = (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  const answers = await Promise.all([ask(), ask(), upgrade(endpoint, { method: "POST", path: "/x" })]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 200],
+  );
+  assert.equal(connections, before + 2);
+  await Promise.all([(answers[0] as HttpResponse).text(), (answers[1] as HttpResponse).text()]);
+  (answers[2] as RawStream).stream[Symbol.dispose]();
+});
+
+test("a connection that can't be opened ahead is no failure of the request before it", async () => {
+  answer = (socket) => {
+    server.close();
+    socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  };
+  assert.equal(await (await ask({ ahead: 1 })).text(), "ok");
+  await new Promise<void>((resolve) => server.listen(path, resolve));
 });
 
 test("chunks that arrive byte by byte are one body, and trailers end it", async () => {

@@ -1,6 +1,7 @@
 /**
  * HTTP/1.1 requests over a unix socket or TCP (RFC 9112): what the commands need of it, on `ByteStream`. `node:http` costs a command
- * 14 ms of its start, the runtime's fetch a thread of its own. One idle connection per endpoint is kept for the next request.
+ * 14 ms of its start, the runtime's fetch a thread of its own. Idle connections are kept for the next requests, and more are opened ahead where a
+ * request says that others will follow.
  */
 import { ByteStream, type Endpoint } from "./byte-stream.ts";
 import { HullError } from "./errors.ts";
@@ -17,13 +18,17 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: RequestBody;
+  /** How many connections the requests after this one will need besides its own: opened while its answer is awaited. */
+  readonly ahead?: number;
   /** Abort closes the connection; what was asked may still happen. */
   readonly signal?: AbortSignal;
 }
 
 const encoder = new TextEncoder();
 const lineEnd = encoder.encode("\r\n");
-const idle = new Map<string, ByteStream>();
+const idle = new Map<string, ByteStream[]>();
+/** Per endpoint. */
+const MOST_IDLE = 3;
 
 const keyOf = (endpoint: Endpoint): string =>
   endpoint.kind === "unix" ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
@@ -54,11 +59,29 @@ async function sendOnce(endpoint: Endpoint, request: HttpRequest): Promise<HttpR
 }
 
 function takeIdle(endpoint: Endpoint): ByteStream | undefined {
-  const stream = idle.get(keyOf(endpoint));
-  idle.delete(keyOf(endpoint));
-  if (!stream?.isOpen) return undefined;
-  stream.setIdle(false);
-  return stream;
+  const waiting = idle.get(keyOf(endpoint)) ?? [];
+  for (let stream = waiting.pop(); stream; stream = waiting.pop()) {
+    if (!stream.isOpen) continue;
+    stream.setIdle(false);
+    return stream;
+  }
+  return undefined;
+}
+
+function keepIdle(endpoint: Endpoint, stream: ByteStream): void {
+  stream.setIdle(true);
+  const waiting = idle.get(keyOf(endpoint));
+  if (waiting) waiting.push(stream);
+  else idle.set(keyOf(endpoint), [stream]);
+}
+
+/** One that can't be opened is left to the request that needs it, which says why. */
+function openAhead(endpoint: Endpoint, count: number): void {
+  for (let i = 0; i < count; i++)
+    ByteStream.open(endpoint).then(
+      (stream) => keepIdle(endpoint, stream),
+      () => undefined,
+    );
 }
 
 const isStream = (body: RequestBody | undefined): body is AsyncIterable<Uint8Array> =>
@@ -75,15 +98,14 @@ async function exchange(stream: ByteStream, endpoint: Endpoint, request: HttpReq
   signal?.addEventListener("abort", aborted, { once: true });
   const done = (isReusable: boolean) => {
     signal?.removeEventListener("abort", aborted);
-    if (isReusable && !idle.has(keyOf(endpoint))) {
-      stream.setIdle(true);
-      idle.set(keyOf(endpoint), stream);
-    } else stream[Symbol.dispose]();
+    if (isReusable && (idle.get(keyOf(endpoint))?.length ?? 0) < MOST_IDLE) keepIdle(endpoint, stream);
+    else stream[Symbol.dispose]();
   };
   const upload = new Upload(stream);
   try {
     await stream.write(headOf(request, isStream(body) ? { "Transfer-Encoding": "chunked" } : lengthOf(request)));
     if (isStream(body)) upload.begin(body);
+    openAhead(endpoint, request.ahead ?? 0);
     const head = await readHead(stream);
     // An engine that refuses answers before it has read everything: the rest is not sent.
     const { isOver } = upload;
@@ -165,7 +187,7 @@ export async function upgrade(
   endpoint: Endpoint,
   request: HttpRequest & { readonly body?: string },
 ): Promise<RawStream> {
-  const stream = await ByteStream.open(endpoint);
+  const stream = takeIdle(endpoint) ?? (await ByteStream.open(endpoint));
   const length = String(bytesOf(request.body).length);
   await stream.write(headOf(request, { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": length }));
   const { status, headers } = await readHead(stream);

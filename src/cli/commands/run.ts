@@ -43,9 +43,12 @@ export function exitCodeOf(error: unknown): number {
   return 125;
 }
 
+/** Of the attachment and of the start: the wait, whose answer comes at the end, has the connection of the creation. */
+const AHEAD = 2;
+
 async function run({ flags, operands, session }: Invocation): Promise<number> {
   const detached = flags.bool("detach");
-  const { id, body } = await createContainer(session, { flags, operands, detached });
+  const { id, body } = await createContainer(session, { flags, operands, detached, ahead: detached ? 0 : AHEAD });
   const terminal = body.Tty;
   if (terminal && body.AttachStdin && !stdinIsTerminal()) throw new ExitError(1, "the input device is not a TTY");
   const streams = { stdin: body.AttachStdin, stdout: body.AttachStdout, stderr: body.AttachStderr };
@@ -54,15 +57,16 @@ async function run({ flags, operands, session }: Invocation): Promise<number> {
   const createdMs = nowMs();
   // The wait must be registered before the start: a short process would end in between.
   const condition = body.HostConfig.AutoRemove ? "removed" : "next-exit";
-  const [waiting, stream] = await Promise.all([
+  const asked = Promise.all([
     detached ? undefined : session.call({ method: "POST", path: `/containers/${id}/wait`, query: { condition } }),
     attaches ? session.hijack(attachCall(id, streams, flags.text("detach-keys"))) : undefined,
   ]);
+  if (attaches && (!flags.has("sig-proxy") || flags.bool("sig-proxy"))) cleanup.use(forwardSignals(session, id));
+  const [waiting, stream] = await asked;
   let attached: Attached | undefined;
   if (stream) {
     const detachKeys = flags.text("detach-keys");
     attached = cleanup.use(attachStreams(stream, { terminal, stdin: streams.stdin, detachKeys }));
-    if (!flags.has("sig-proxy") || flags.bool("sig-proxy")) cleanup.use(forwardSignals(session, id));
   }
   session.span("attach and wait", createdMs, { container: id });
   try {

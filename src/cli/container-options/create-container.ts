@@ -11,6 +11,8 @@ export interface CreateInput {
   readonly flags: FlagValues;
   readonly operands: readonly string[];
   readonly detached: boolean;
+  /** See HttpRequest. */
+  readonly ahead?: number;
 }
 
 export interface Created {
@@ -18,7 +20,8 @@ export interface Created {
   readonly body: CreateBody;
 }
 
-export async function createContainer(session: Session, { flags, operands, detached }: CreateInput): Promise<Created> {
+export async function createContainer(session: Session, input: CreateInput): Promise<Created> {
+  const { flags, operands, detached, ahead = 0 } = input;
   const request = createRequest(flags, operands, detached);
   const idFile = flags.text("cidfile");
   if (idFile !== undefined && builtins.fs.existsSync(idFile)) {
@@ -30,7 +33,7 @@ export async function createContainer(session: Session, { flags, operands, detac
   const pull = pullPolicy(flags.text("pull"));
   const quiet = flags.bool("quiet");
   if (pull === "always") await pullImage(session, request.body.Image, { platform: request.platform, quiet });
-  const created = await createOrPull(session, request, { pull, quiet });
+  const created = await createOrPull(session, request, { pull, quiet, ahead });
   for (const warning of created.Warnings ?? []) await warn(`WARNING: ${warning}`);
   if (idFile !== undefined) builtins.fs.writeFileSync(idFile, created.Id);
   return { id: created.Id, body: request.body };
@@ -52,11 +55,12 @@ interface CreateAnswer {
 async function createOrPull(
   session: Session,
   request: CreateRequest,
-  options: { readonly pull: "always" | "missing" | "never"; readonly quiet: boolean },
+  options: { readonly pull: "always" | "missing" | "never"; readonly quiet: boolean; readonly ahead: number },
 ): Promise<CreateAnswer> {
   const { body, name, platform } = request;
+  const { ahead } = options;
   const create = () =>
-    session.json<CreateAnswer>({ method: "POST", path: "/containers/create", query: { name, platform }, body });
+    session.json<CreateAnswer>({ method: "POST", path: "/containers/create", query: { name, platform }, body, ahead });
   try {
     return await create();
   } catch (error) {

@@ -10,18 +10,17 @@ export interface TabOptions {
  */
 export function alignTabs(text: string, { minWidth = 10, gap = 3 }: TabOptions = {}): string {
   const lines = text.split("\n").map((line) => line.split("\t"));
-  const widths = lines.map((cells) => new Array<number>(Math.max(0, cells.length - 1)).fill(0));
+  const own = lines.map((cells) => cells.slice(0, -1).map(displayWidth));
+  const widths = own.map((line) => line.map(() => 0));
   const columns = Math.max(0, ...widths.map((line) => line.length));
-  for (let column = 0; column < columns; column++) setWidths(lines, widths, { column, minWidth, gap });
-  return lines
-    .map((cells, row) => cells.map((cell, column) => padCell(cell, widths[row]![column])).join(""))
-    .join("\n");
+  for (let column = 0; column < columns; column++) setWidths(own, widths, { column, minWidth, gap });
+  const padding = (row: number, column: number) => " ".repeat((widths[row]![column] ?? 0) - (own[row]![column] ?? 0));
+  return lines.map((cells, row) => cells.map((cell, column) => cell + padding(row, column)).join("")).join("\n");
 }
 
-const displayWidth = (text: string): number => [...text].length;
-
-const padCell = (cell: string, width: number | undefined): string =>
-  width === undefined ? cell : cell + " ".repeat(Math.max(0, width - displayWidth(cell)));
+/** Most cells are ASCII, which the runtime tells without a turn of ours for each character. */
+const displayWidth = (text: string): number =>
+  Buffer.byteLength(text) === text.length ? text.length : [...text].length;
 
 interface ColumnRun {
   readonly column: number;
@@ -29,22 +28,15 @@ interface ColumnRun {
   readonly gap: number;
 }
 
-function setWidths(
-  lines: readonly string[][],
-  widths: readonly number[][],
-  { column, minWidth, gap }: ColumnRun,
-): void {
-  for (let row = 0; row < lines.length; ) {
+function setWidths(own: readonly number[][], widths: readonly number[][], { column, minWidth, gap }: ColumnRun): void {
+  for (let row = 0; row < own.length; ) {
     if (widths[row]!.length <= column) {
       row++;
       continue;
     }
     let end = row;
     let width = minWidth;
-    for (; end < lines.length && widths[end]!.length > column; end++) {
-      const cell = displayWidth(lines[end]![column]!);
-      width = Math.max(width, cell + gap);
-    }
+    for (; end < own.length && own[end]!.length > column; end++) width = Math.max(width, own[end]![column]! + gap);
     for (; row < end; row++) widths[row]![column] = width;
   }
 }

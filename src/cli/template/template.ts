@@ -124,6 +124,8 @@ function evaluatePipe(pipe: Pipe, scope: Scope): Value {
 }
 
 function evaluateCommand(command: Command, scope: Scope, piped: readonly Value[]): Value {
+  // The fields of a table, once per row: nothing to pass.
+  if (command.length === 1 && piped.length === 0 && command[0]!.kind === "field") return evaluate(command[0]!, scope);
   const [head, ...rest] = command;
   const args = [...rest.map((operand) => evaluate(operand, scope)), ...piped];
   if (head!.kind === "function") return functions[head!.name]!(args);

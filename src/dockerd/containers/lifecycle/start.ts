@@ -103,8 +103,9 @@ interface Underway {
 async function network(deps: ContainerDeps, container: Container, { step, creating }: Underway): Promise<number> {
   creating.catch(() => undefined); // Told below, when all that was begun has ended.
   try {
-    const sandbox = await step("prepare", (parent) => prepare(deps, container, parent));
+    const { sandbox, files } = await step("prepare", (parent) => prepare(deps, container, parent));
     await untilSettled(creating, () => deps.tasks.provideNetwork(container.id, sandbox.sockets));
+    await files;
   } catch (error) {
     await Promise.allSettled([deps.tasks.refuseNetwork(container.id, "its network could not be made"), creating]);
     throw error;
@@ -127,8 +128,14 @@ async function untilSettled(work: Promise<unknown>, ask: () => Promise<boolean>)
   while (!isSettled && !(await ask())) await Promise.race([settled, delay(AGAIN_MS)]);
 }
 
+interface Ground {
+  readonly sandbox: Sandbox;
+  /** hosts and resolv.conf, written in place: nobody reads them before the process runs. */
+  readonly files: Promise<void>;
+}
+
 /** What the task's processes stand on: network, volumes, files. */
-async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Sandbox> {
+async function prepare(deps: ContainerDeps, container: Container, parent: SpanContext): Promise<Ground> {
   const before = container.record;
   const links = linkLines(before, specFacts(deps).lookUp);
   const [sandbox] = await Promise.all([
@@ -137,10 +144,11 @@ async function prepare(deps: ContainerDeps, container: Container, parent: SpanCo
     ensureBindSources(before),
     mountSharedMemory(deps.kernel, before),
   ]);
-  await writeNetworkFiles(before, sandbox, links);
+  const files = writeNetworkFiles(before, sandbox, links);
+  files.catch(() => undefined); // Told where it is awaited.
   const { id, key, ports, endpoints } = sandbox;
   container.show({ sandbox: { id, key, ports, endpoints } });
-  return sandbox;
+  return { sandbox, files };
 }
 
 const taskOf = (record: ContainerRecord) => ({
