@@ -34,11 +34,23 @@ static bool begins_with(const char *text, const char *beginning) {
   return true;
 }
 
-static enum kind kind_of(const char *name) {
-  static const char *const daemons[] = {"hulld", "hull-containerd", "hull-netd"};
-  for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++)
-    if (begins_with(name, daemons[i]) && name[length_of(daemons[i])] == '\0') return DAEMON;
-  return COMMAND;
+static const struct program {
+  const char *name;
+  enum kind kind;
+} programs[] = {{"hull", COMMAND}, {"hull-runc", COMMAND}, {"hulld", DAEMON}, {"hull-containerd", DAEMON}, {"hull-netd", DAEMON}};
+
+/* Null for a name that is none of ours. */
+static const struct program *program_named(const char *name) {
+  for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
+    if (begins_with(name, programs[i].name) && name[length_of(programs[i].name)] == '\0') return &programs[i];
+  return NULL;
+}
+
+static const char *basename_of(const char *path) {
+  const char *base = path;
+  for (; *path; path++)
+    if (*path == '/') base = path + 1;
+  return base;
 }
 
 static bool is_setting(const char *variable) {
@@ -73,15 +85,15 @@ void launch(const long *stack) {
   char *const *argv = (char *const *)(stack + 1);
   long length = read_link("/proc/self/exe", path, PATH_ROOM);
   if (length <= 0) fail(CANNOT_EXECUTE_EXIT, "read my own name from ", "/proc/self/exe");
-  size_t slash = (size_t)length;
-  while (slash > 0 && path[slash] != '/') slash--;
-  static char name[PATH_ROOM];
-  for (size_t i = slash + 1, n = 0; i < (size_t)length; i++) name[n++] = path[i];
-  size_t end_of_path = slash;
-  for (const char *from = below; *from; from++) path[end_of_path++] = *from;
-  for (const char *from = name; *from; from++) path[end_of_path++] = *from;
-  path[end_of_path] = '\0';
-  char **environment = environment_for(kind_of(name), (char **)(stack + 1 + stack[0] + 1));
+  /* Called by the name of a link; other names than ours ("docker") are hull's. */
+  const struct program *program = stack[0] > 0 ? program_named(basename_of(argv[0])) : NULL;
+  if (!program) program = program_named(basename_of(path));
+  if (!program) program = &programs[0];
+  size_t n = (size_t)(basename_of(path) - path) - 1;
+  for (const char *from = below; *from; from++) path[n++] = *from;
+  for (const char *from = program->name; *from; from++) path[n++] = *from;
+  path[n] = '\0';
+  char **environment = environment_for(program->kind, (char **)(stack + 1 + stack[0] + 1));
   if (!environment) fail(CANNOT_EXECUTE_EXIT, "too many environment variables for ", path);
   long failed = -execute(path, argv, environment);
   fail(failed == NO_ENTRY ? NOT_FOUND_EXIT : CANNOT_EXECUTE_EXIT, "cannot execute ", path);

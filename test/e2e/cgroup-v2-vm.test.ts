@@ -5,7 +5,7 @@ import { reasonForNoMachine, VirtualMachine } from "../vm/virtual-machine.ts";
 /** An engine in a machine of its own, whose cgroups are v2 alone with every controller, as on a host with systemd (nsdelegate). */
 const START = `
 rm -f /run/hulld.log
-(hulld -H unix:///var/run/docker.sock --add-runtime debian-runc=/usr/sbin/runc --add-runtime debian-crun=/usr/bin/crun >/run/hulld.log 2>&1 &)
+(hulld --rehearse=false -H unix:///var/run/docker.sock --add-runtime debian-runc=/usr/sbin/runc --add-runtime debian-crun=/usr/bin/crun >/run/hulld.log 2>&1 &)
 i=0
 until grep -q 'hull-netd answers' /run/hulld.log && grep -q 'hull-containerd answers' /run/hulld.log && docker version >/dev/null 2>&1
 do i=$((i + 1)); [ $i -lt 1200 ] || { cat /run/hulld.log; exit 1; }; sleep 0.2; done`;

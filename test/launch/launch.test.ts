@@ -13,9 +13,9 @@ before(() => {
   installed = mkdtempSync(join(tmpdir(), "hull-launch-"));
   mkdirSync(join(installed, "bin"));
   mkdirSync(join(installed, "libexec/glasshull"), { recursive: true });
-  for (const name of ["hull", "hulld", "hull-netd", "alone"]) {
+  for (const name of ["hull", "hulld", "hull-netd", "hull-runc"]) {
     copyFileSync(join(root, "dist/bin/hull"), join(installed, "bin", name));
-    if (name !== "alone") writeFileSync(join(installed, "libexec/glasshull", name), script, { mode: 0o755 });
+    if (name !== "hull-runc") writeFileSync(join(installed, "libexec/glasshull", name), script, { mode: 0o755 });
   }
 });
 after(() => rmSync(installed, { recursive: true }));
@@ -51,10 +51,15 @@ test("a link from elsewhere leads to the same installation", () => {
   assert.equal(told(join(installed, "docker"), ["ps"])[0], target("hull"));
 });
 
+test("a symbolic link of another name of ours is that program", () => {
+  symlinkSync(join(installed, "bin/hull"), join(installed, "hull-netd"));
+  assert.deepEqual(told(join(installed, "hull-netd")).slice(0, 3), [target("hull-netd"), "", daemon]);
+});
+
 test("an installation without the executable says what is missing", () => {
-  const { status, stderr } = run(join(installed, "bin/alone"));
+  const { status, stderr } = run(join(installed, "bin/hull-runc"));
   assert.equal(status, 127);
-  assert.match(stderr, /cannot execute .*libexec\/glasshull\/alone; is the installation complete\?/);
+  assert.match(stderr, /cannot execute .*libexec\/glasshull\/hull-runc; is the installation complete\?/);
 });
 
 test("a large environment is passed on whole", () => {
