@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type Fields, formatList } from "./listing.ts";
 import { alignTabs } from "./tabs.ts";
 import { bytesSize, humanDuration, humanSize } from "./units.ts";
 
@@ -31,3 +32,19 @@ const durations: readonly (readonly [number, string])[] = [
 for (const [seconds, expected] of durations) {
   test(`${seconds} s reads "${expected}"`, () => assert.equal(humanDuration(seconds), expected));
 }
+
+test("a table of fields alone is what the template of the same fields gives", () => {
+  const fields: Fields<{ readonly id: string; readonly none: null; readonly count: number }> = {
+    ID: { header: "THE ID", value: ({ id }) => id },
+    Labels: { header: "LABELS", value: ({ none }) => none },
+    Size: { header: "SIZE", value: ({ count }) => count },
+  };
+  const items = [
+    { id: "a", none: null, count: 1 },
+    { id: "b\tc", none: null, count: 2e6 },
+  ];
+  const plain = formatList({ fields, table: "table {{.ID}}\t{{.Labels}}\t{{.Size}}" }, items, undefined);
+  const compiled = formatList({ fields, table: "table {{ .ID }}\t{{ .Labels }}\t{{ .Size }}" }, items, undefined);
+  assert.equal(plain, compiled);
+  assert.match(plain, /^THE ID {4}LABELS {4}SIZE\na {9}map\[\] {5}1\n/);
+});

@@ -1,6 +1,6 @@
 /** Tables of list commands: `--format table|json|TEMPLATE`, default columns, `-q`. */
 import { compile } from "../template/template.ts";
-import { type Row, toJson, type Value } from "../template/value.ts";
+import { formatGo, formatNil, type Row, toJson, type Value } from "../template/value.ts";
 import { alignTabs } from "./tabs.ts";
 
 /** The fields a list's rows have: header and value by name. */
@@ -44,12 +44,26 @@ export function formatList<T>(listing: Listing<T>, items: readonly T[], format: 
   const rows = items.map((item) => rowOf(listing.fields, item));
   if (chosen === "json") return rows.map((row) => `${toJson(row)}\n`).join("");
   if (chosen.startsWith("table ")) {
-    const template = compile(chosen.slice("table ".length));
-    const lines = [headerRow(listing.fields), ...rows].map((row) => template.render(row));
+    const line = lineOf(chosen.slice("table ".length), listing.fields);
+    const lines = [headerRow(listing.fields), ...rows].map(line);
     return `${alignTabs(lines.join("\n"))}\n`;
   }
   const template = compile(chosen);
   return rows.map((row) => `${template.render(row)}\n`).join("");
+}
+
+/** Renders a row of a table. One of nothing but known fields, as the default ones are, needs no template. */
+function lineOf(source: string, fields: Fields<never>): (row: Row) => string {
+  const names = source.split("\t").map((cell) => /^\{\{\.(\w+)\}\}$/.exec(cell)?.[1] ?? "");
+  if (!names.every((name) => Object.hasOwn(fields, name))) {
+    const template = compile(source);
+    return (row) => template.render(row);
+  }
+  const cellOf = (row: Row, name: string): string => {
+    const value = row.get(name, []);
+    return value === null ? formatNil(name) : formatGo(value);
+  };
+  return (row) => names.map((name) => cellOf(row, name)).join("\t");
 }
 
 /** The shell passes `\t` and `\n` as they are written. */

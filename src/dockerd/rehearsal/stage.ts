@@ -30,29 +30,28 @@ export interface Stage extends AsyncDisposable {
 
 export async function openStage(engine: Engine): Promise<Stage> {
   const directory = join(engine.config.execRoot, "rehearsal");
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { mode: 0o700 });
   const containers = createContainers(partsOf(engine, directory));
   await containers.open();
-  const server = new ApiServer({
-    routes: containers.routes(),
-    tracer: new Tracer("hulld", { record: () => {} }),
-    serverVersion: "",
-    onFailure: () => {},
-  });
+  stack.defer(() => containers.close());
+  const server = new ApiServer({ routes: containers.routes(), tracer, serverVersion: "", onFailure: () => {} });
+  stack.defer(() => server.closeAll());
   const path = join(directory, "s");
   const listener = await listenUnix({ path, allowHalfOpen: true, onConnection: (socket) => server.accept(socket) });
+  stack.defer(() => listener.close());
   const body = JSON.stringify(wishOf(engine));
+  const owned = stack.move();
   return {
     perform: () => perform({ kind: "unix", path }, body),
-    [Symbol.asyncDispose]: async () => {
-      await listener.close();
-      await containers.close();
-      server.closeAll();
-      rmSync(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+/** Nobody asks for the spans of a rehearsal. */
+const tracer = new Tracer("hulld", { record: () => {} });
 
 function partsOf(engine: Engine, directory: string): EngineParts {
   const { kernel, containerd, netd, networks, log } = engine;
@@ -70,7 +69,7 @@ function partsOf(engine: Engine, directory: string): EngineParts {
     events,
     images,
     adopts: false,
-    tracer: new Tracer("hulld", { record: () => {} }),
+    tracer,
     volumes: new LocalVolumes({ store, disk: new VolumeDisk(kernel), events, onFailure: () => {} }),
   };
 }
@@ -118,10 +117,11 @@ async function perform(endpoint: Endpoint, body: string): Promise<void> {
   if (id === undefined) throw new Error(message);
   const waiting = await call(`/v1.51/containers/${id}/wait?condition=removed`);
   const attach = `/v1.51/containers/${id}/attach?stream=1&stdout=1&stderr=1`;
-  const { stream } = await upgrade(endpoint, { method: "POST", path: attach, headers });
-  stream.end();
+  const hijacked = await upgrade(endpoint, { method: "POST", path: attach, headers });
+  using attached = hijacked.stream;
+  attached.end();
   const started = await call(`/v1.51/containers/${id}/start`);
   if (started.status !== 204) throw new Error(await started.text());
-  for await (const chunk of stream) void chunk;
+  for await (const chunk of attached) void chunk;
   await waiting.text();
 }
