@@ -14,6 +14,15 @@ const shell = (command: string, body: string) =>
 const nonBlocking =
   "import fcntl,os,sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); os.execvp(sys.argv[1], sys.argv[1:])";
 
+test("a text is appended to a file whole, however long", () => {
+  const body = `await out.writeText("stdout", "a".repeat(3000)); await out.writeText("stdout", "b".repeat(9000));`;
+  const ran = shell(
+    `f=$(mktemp); echo before >"$f"; "$BUN" -e "$BODY" >>"$f"; echo after >>"$f"; cat "$f"; rm "$f"`,
+    body,
+  );
+  assert.equal(ran.stdout, `before\n${"a".repeat(3000)}${"b".repeat(9000)}after\n`);
+});
+
 for (const [what, write] of [
   ["output of a process", `out.writeOutput("stdout", Buffer.alloc(100_000, 97))`],
   ["a command's own text", `out.writeText("stdout", "a".repeat(100_000))`],

@@ -4,20 +4,12 @@
  */
 import { builtins } from "./builtins.ts";
 
-/** What is used of Bun's API. */
-declare const Bun: {
-  readonly stdout: object;
-  readonly stderr: object;
-  /** One write(2), at once; what a descriptor that does not block refuses is tried again later, from the beginning. */
-  write(target: object, bytes: Uint8Array): Promise<number>;
-};
-
 export type OutputName = "stdout" | "stderr";
 
 const descriptorOf = { stdin: 0, stdout: 1, stderr: 2 } as const;
 const RETRY_MS = 2;
-/** A pipe takes as much as this whole or not at all (pipe(7)); of more, what a non-blocking one took would be written again. */
-const PIPE_BUF = 4096;
+/** Shorter texts than this fit into an empty pipe whole. */
+const SHORT_BYTES = 4096;
 
 /** Writes all of it; the loop goes on meanwhile. Throws the error of write(2), EPIPE for a reader that has gone. */
 export async function writeOutput(name: OutputName, bytes: Uint8Array): Promise<void> {
@@ -40,12 +32,19 @@ function writeSome(fd: number, bytes: Uint8Array): Promise<number | "full"> {
 }
 
 /**
- * A command's own text, written at once: `node:fs` and the runtime's threads would cost 4 and 3 ms. It may wait for a slow reader, when the
- * command has nothing else to do anyway.
+ * A command's own text. A short one is written at once: starting the runtime's threads for it would cost 3 ms. It may wait for a slow
+ * reader, when the command has nothing else to do anyway. The runtime's own writes, which need no `node:fs` (4 ms), are none: to a file that is
+ * appended to Bun.write puts zeros before the second piece, its FileSink leaves a pipe that others share non-blocking.
  */
 export async function writeText(name: OutputName, text: string): Promise<void> {
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; at += PIPE_BUF) await Bun.write(Bun[name], bytes.subarray(at, at + PIPE_BUF));
+  let rest: Uint8Array = Buffer.from(text);
+  try {
+    while (rest.length > 0 && rest.length <= SHORT_BYTES)
+      rest = rest.subarray(builtins.fs.writeSync(descriptorOf[name], rest));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+  }
+  await writeOutput(name, rest);
 }
 
 /** The last words of a process: written before it returns, however slow the reader. A reader that has gone misses them. */
