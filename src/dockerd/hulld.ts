@@ -54,12 +54,12 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const refused = Promise.withResolvers<string>();
   const firstLook = new FirstLook();
   const resting = new AbortController();
+  let rehearsals: Promise<void> | undefined;
   const onKnown = () => {
     firstLook.done();
     if (config.rehearse)
       rehearsals ??= rehearse(engine, { signal: resting.signal, lastRequestMs: () => server.lastRequestMs });
   };
-  let rehearsals: Promise<void> | undefined;
   const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve, onKnown });
   const host = readHostFacts();
   const routes = allRoutes({ engine, supervisor, spans, host });
