@@ -3,10 +3,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { makeBaseImage } from "../src/cli/base-image.ts";
 import { TestEngine } from "../test/engine.ts";
 import { root } from "../test/tidy/source-tree.ts";
+import { endWhenInterrupted, pause } from "./measure.ts";
 import { PeerDocker } from "./peer-docker.ts";
 import { formatTable, type Row } from "./row.ts";
 import { containerdRow } from "./rows/containerd.ts";
@@ -24,7 +24,7 @@ async function measure(directory: string): Promise<Row[]> {
   const rows: Row[] = [await runtimeRow(directory, join(directory, "layer.tar"), join(root, "dist/bin/hull-runc"))];
   await using engine = await TestEngine.start({ rehearses: true });
   await engine.rehearsed();
-  await delay(QUIET_MS);
+  await pause(QUIET_MS);
   rows.push(idleRow(engine));
   rows.push(await containerdRow(engine.execRoot, join(directory, "bundle")));
   {
@@ -38,6 +38,7 @@ async function measure(directory: string): Promise<Row[]> {
 
 const model = /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown processor";
 console.log(`${cpus().length} cores (${model}), kernel ${release()}; medians of 20 runs unless said otherwise`);
+endWhenInterrupted();
 const directory = mkdtempSync("/var/tmp/hull-bench-");
 try {
   const rows = await measure(directory);

@@ -14,6 +14,17 @@ export function percentile(values: readonly number[], rank: number): number {
   return sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)] ?? Number.NaN;
 }
 
+const interruption = new AbortController();
+
+/** Ctrl-C or SIGTERM ends the figures at the next command, so that engine and peer are disposed of; once more ends the bench at once. */
+export function endWhenInterrupted(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => interruption.abort(new Error(`ended by ${signal}`)));
+}
+
+/** Throws when the bench was interrupted. */
+export const pause = (timeMs: number): Promise<void> => delay(timeMs, undefined, { signal: interruption.signal });
+
 export interface TimedCommand {
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -51,7 +62,7 @@ export async function mediansInTurn(commands: readonly TimedCommand[], runs = RU
   for (const command of commands) await timeProcess(command);
   for (let i = 0; i < runs; i++) {
     for (const [at, command] of commands.entries()) {
-      await delay(SETTLE_MS);
+      await pause(SETTLE_MS);
       times[at]!.push(await timeProcess(command));
     }
   }

@@ -1,10 +1,10 @@
 /**
- * Debian's dockerd as the peer: in a network namespace of its own (or one of the caller's), with its own roots and socket, so that nothing of it touches the
- * machine's tables. Disposing of it leaves nothing.
+ * Debian's dockerd as the peer: in a network namespace of its own (or one of the caller's), with its own roots, cgroup and
+ * socket, so that nothing of it touches the machine's tables. Disposing of it leaves nothing.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { run, until } from "../test/engine.ts";
 
 const START_DEADLINE_MS = 60_000;
@@ -12,10 +12,13 @@ const START_DEADLINE_MS = 60_000;
 export class PeerDocker implements AsyncDisposable {
   readonly #directory = mkdtempSync("/var/tmp/hull-peer-");
   readonly #namespace: string;
+  /** Not /docker, which may be another engine's and which dockerd leaves behind. */
+  readonly #cgroup: string;
   #daemon: ChildProcess | undefined;
 
   private constructor(private readonly shared: string | undefined) {
     this.#namespace = shared ?? `hullpeer${process.pid}`;
+    this.#cgroup = basename(this.#directory);
   }
 
   get env(): Readonly<Record<string, string>> {
@@ -51,6 +54,8 @@ export class PeerDocker implements AsyncDisposable {
       `${this.#directory}/run`,
       "--pidfile",
       `${this.#directory}/pid`,
+      "--cgroup-parent",
+      `/${this.#cgroup}`,
     ];
     this.#daemon = spawn(
       // Not `ip netns exec`: it mounts a new /sys, without the cgroup hierarchies that dockerd looks for there.
@@ -95,6 +100,14 @@ export class PeerDocker implements AsyncDisposable {
     if (this.shared === undefined) await run(["ip", "netns", "del", this.#namespace], {});
     await run(
       ["sh", "-c", `grep -o '${this.#directory}[^ ]*' /proc/self/mountinfo | sort -ru | xargs -r -n1 umount -l`],
+      {},
+    );
+    await run(
+      [
+        "sh",
+        "-c",
+        `for group in /sys/fs/cgroup/${this.#cgroup} /sys/fs/cgroup/*/${this.#cgroup}; do [ -d $group ] && rmdir $group; done`,
+      ],
       {},
     );
     rmSync(this.#directory, { recursive: true, force: true });

@@ -2,9 +2,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { Agent, type ClientRequestArgs, request } from "node:http";
-import { setTimeout as delay } from "node:timers/promises";
 import { type TestEngine, until } from "../../test/engine.ts";
-import { mediansInTurn, percentile, RUNS } from "../measure.ts";
+import { mediansInTurn, pause, percentile, RUNS } from "../measure.ts";
 import { ms, type Row } from "../row.ts";
 
 const CONTAINERS = 100;
@@ -162,11 +161,11 @@ interface Growth {
  */
 async function growthOf(engine: TestEngine, start: () => Promise<unknown>): Promise<Growth> {
   const privateKbNow = () => daemonPids(engine).reduce((sum, pid) => sum + privateKb(pid), 0);
-  await delay(SETTLE_MS);
+  await pause(SETTLE_MS);
   const before = privateKbNow();
   await start();
   const atOnceKb = (privateKbNow() - before) / CONTAINERS;
-  await delay(SETTLE_MS);
+  await pause(SETTLE_MS);
   return { atOnceKb, settledKb: (privateKbNow() - before) / CONTAINERS };
 }
 
