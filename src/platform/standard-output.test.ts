@@ -23,6 +23,12 @@ test("a text is appended to a file whole, however long", () => {
   assert.equal(ran.stdout, `before\n${"a".repeat(3000)}${"b".repeat(9000)}after\n`);
 });
 
+test("a text that a file can't take is told, also when it is the first", () => {
+  const body = `try { await out.writeText("stdout", "a\\n") } catch (error) { process.exit(error.code === "EFBIG" ? 7 : 1) }`;
+  const limited = `trap '' XFSZ; ulimit -f 0; "$BUN" -e "$BODY" >"$f"`;
+  assert.match(shell(`f=$(mktemp); (${limited}); echo "ended with $?"; rm "$f"`, body).stdout, /ended with 7/);
+});
+
 for (const [what, write] of [
   ["output of a process", `out.writeOutput("stdout", Buffer.alloc(100_000, 97))`],
   ["a command's own text", `out.writeText("stdout", "a".repeat(100_000))`],

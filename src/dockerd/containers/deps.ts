@@ -16,6 +16,7 @@ import type { Sandboxes } from "./sandboxes.ts";
 import type { Shims } from "./shims.ts";
 import type { ContainerStore } from "./store.ts";
 import type { Tasks } from "./tasks.ts";
+import type { Turns } from "./turns.ts";
 
 /** Where the engine says what went wrong outside of any request. */
 export interface Warn {
@@ -37,6 +38,7 @@ export interface ContainerDeps {
   readonly store: ContainerStore;
   readonly registry: ContainerRegistry;
   readonly leaving: Leaving;
+  readonly turns: Turns;
   readonly events: ContainerEvents;
   readonly health: HealthMonitor;
   readonly defaults: EngineDefaults;

@@ -28,7 +28,10 @@ export interface StartOptions {
 export async function startContainer(deps: ContainerDeps, container: Container, options: StartOptions): Promise<void> {
   refuseWrongState(container.record);
   try {
-    await bringUp(deps, container, options);
+    await deps.turns.run(
+      () => bringUp(deps, container, options),
+      () => deps.tracer.start("wait for a turn", { parent: options.parent, attributes: { container: container.id } }),
+    );
   } catch (error) {
     const failure = startFailure(error);
     await container.move({ kind: "startFailed", exitCode: failure.exitCode, error: failure.message });
