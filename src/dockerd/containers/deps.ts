@@ -16,7 +16,6 @@ import type { Sandboxes } from "./sandboxes.ts";
 import type { Shims } from "./shims.ts";
 import type { ContainerStore } from "./store.ts";
 import type { Tasks } from "./tasks.ts";
-import type { Turns } from "./turns.ts";
 
 /** Where the engine says what went wrong outside of any request. */
 export interface Warn {
@@ -38,7 +37,6 @@ export interface ContainerDeps {
   readonly store: ContainerStore;
   readonly registry: ContainerRegistry;
   readonly leaving: Leaving;
-  readonly turns: Turns;
   readonly events: ContainerEvents;
   readonly health: HealthMonitor;
   readonly defaults: EngineDefaults;

@@ -76,11 +76,12 @@ async function create(deps: ContainerDeps, request: ApiRequest, response: ApiRes
   if (request.body.isEmpty) throw new HullError("invalid-argument", "invalid JSON: got EOF while reading request body");
   const body = await request.json(createShape);
   const { query, span } = request;
-  const wish = { body, name: query.text("name"), platform: query.text("platform"), parent: span.context };
-  const made = await deps.turns.run(
-    () => createContainer(deps, wish),
-    () => span.child("wait for a turn"),
-  );
+  const made = await createContainer(deps, {
+    body,
+    name: query.text("name"),
+    platform: query.text("platform"),
+    parent: span.context,
+  });
   span.set({ container: made.id });
   response.json(201, { Id: made.id, Warnings: made.warnings });
 }

@@ -27,7 +27,6 @@ import { isActive } from "./state.ts";
 import { ContainerStore } from "./store.ts";
 import { streamRoutes } from "./stream-routes.ts";
 import { Tasks } from "./tasks.ts";
-import { Turns } from "./turns.ts";
 import { listContainers } from "./views/list.ts";
 
 /** containerd's namespace of Docker's containers. */
@@ -70,7 +69,6 @@ export function createContainers(parts: EngineParts): ContainerService {
     store: new ContainerStore(`${config.dataRoot}/containers`, (message, fields) => parts.log.warn(message, fields)),
     registry,
     leaving: new Leaving(),
-    turns: new Turns(),
     events,
     health,
     keelPath: keelPath(),

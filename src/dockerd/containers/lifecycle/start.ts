@@ -28,10 +28,7 @@ export interface StartOptions {
 export async function startContainer(deps: ContainerDeps, container: Container, options: StartOptions): Promise<void> {
   refuseWrongState(container.record);
   try {
-    await deps.turns.run(
-      () => bringUp(deps, container, options),
-      () => deps.tracer.start("wait for a turn", { parent: options.parent, attributes: { container: container.id } }),
-    );
+    await bringUp(deps, container, options);
   } catch (error) {
     const failure = startFailure(error);
     await container.move({ kind: "startFailed", exitCode: failure.exitCode, error: failure.message });
