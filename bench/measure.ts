@@ -53,8 +53,10 @@ export function timeProcess({ command, env, cwd }: TimedCommand): Promise<number
   });
 }
 
-/** What a run leaves to be cleaned up behind its answer is over by then, in every engine: it belongs to no other's run. */
 const SETTLE_MS = 300;
+
+/** What a run leaves to be cleaned up behind its answer is over after this, in every engine: it belongs to no other's run. */
+export const settle = (): Promise<void> => pause(SETTLE_MS);
 
 /** Medians of several commands, run in turn (A B A B ...), so that drift of the machine meets all alike. One warm-up each. */
 export async function mediansInTurn(commands: readonly TimedCommand[], runs = RUNS): Promise<number[]> {
@@ -62,7 +64,7 @@ export async function mediansInTurn(commands: readonly TimedCommand[], runs = RU
   for (const command of commands) await timeProcess(command);
   for (let i = 0; i < runs; i++) {
     for (const [at, command] of commands.entries()) {
-      await pause(SETTLE_MS);
+      await settle();
       times[at]!.push(await timeProcess(command));
     }
   }

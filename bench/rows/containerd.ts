@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ContainerdClient, call, connectContainerd } from "../../src/containerd/client.ts";
-import { median, RUNS } from "../measure.ts";
+import { median, RUNS, settle } from "../measure.ts";
 import { ms, type Row } from "../row.ts";
 
 const NAMESPACE = "bench";
@@ -17,7 +17,10 @@ export async function containerdRow(execRoot: string, bundle: string): Promise<R
   const spec = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as { linux: object };
   const figures: number[] = [];
   try {
-    for (let i = 0; i <= RUNS; i++) figures.push(await oneTask(client, { id: `task-${i}`, bundle, spec }));
+    for (let i = 0; i <= RUNS; i++) {
+      await settle();
+      figures.push(await oneTask(client, { id: `task-${i}`, bundle, spec }));
+    }
   } finally {
     await client[Symbol.asyncDispose]();
   }

@@ -61,7 +61,7 @@ test("a launch runs its sections in order and answers with pause, shim and init,
   const asked = launchOf({ host: [nothing("host")], pause: [unshare, nothing("pause")] });
   const launched = await serve.launch(asked);
   try {
-    const names = launched.steps.map((step) => step.name);
+    const names = launched.steps().map((step) => step.name);
     assert.deepEqual(names, ["rmdir", "unshare", "rmdir", "clone", "lookPath"]);
     const read = (pid: number, file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8");
     assert.equal(read(launched.pausePid, "comm"), "pause\n");

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { HullError } from "../platform/errors.ts";
 import { keelPath } from "../platform/paths.ts";
 import type { SpanContext } from "../trace/context.ts";
-import type { MeasuredStep, Tracer } from "../trace/tracer.ts";
+import type { Measured, Tracer } from "../trace/tracer.ts";
 import { Coprocess } from "./coprocess.ts";
 import { encodeOperations, type Operation } from "./plan.ts";
 import { measuredSteps, outputsByIndex } from "./result.ts";
@@ -44,7 +44,7 @@ export interface RunOptions {
 }
 
 export interface PlanResult {
-  readonly steps: readonly MeasuredStep[];
+  readonly steps: Measured;
   /** Output of the i-th operation, for those that have one. */
   readonly outputs: ReadonlyMap<number, Buffer>;
 }
@@ -118,7 +118,7 @@ export class KeelServe implements AsyncDisposable {
   /** Runs the operations in order in a child of the coprocess; throws HullError naming the one that failed and its cause. */
   async run(operations: readonly Operation[], options: RunOptions = {}): Promise<PlanResult> {
     const { signal, parent, attempt = "" } = options;
-    if (operations.length === 0) return { steps: [], outputs: new Map() };
+    if (operations.length === 0) return { steps: () => [], outputs: new Map() };
     signal?.throwIfAborted();
     if (this.#closing) throw new HullError("cancelled", "keel serve is being ended");
     const id = this.#id();
@@ -241,7 +241,7 @@ export class KeelServe implements AsyncDisposable {
   ): Launched {
     const [raw] = decodeRecords(frame.payload);
     const index = raw?.ints[0] === NO_INDEX || raw?.ints[1] === 0n ? undefined : Number(raw?.ints[0]);
-    const steps = measuredSteps(of.operations, raw?.blobs[0] ?? Buffer.alloc(0), index);
+    const steps = () => measuredSteps(of.operations, raw?.blobs[0] ?? Buffer.alloc(0), index);
     if (of.parent) this.#options.tracer?.steps(of.parent, steps);
     const { pausePid, shimPid, pid, outputs } = decodeReply(attempt, frame.payload, of.operations);
     return { steps, outputs: outputsByIndex(outputs), pausePid, shimPid, pid };

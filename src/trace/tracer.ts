@@ -37,6 +37,9 @@ export interface MeasuredStep {
   readonly error?: string;
 }
 
+/** Read from keel's answer when somebody asks. */
+export type Measured = () => readonly MeasuredStep[];
+
 export class Tracer {
   /** Time spent recording since the process began, in milliseconds, by the tracer's own clock. */
   costMs = 0;
@@ -65,8 +68,12 @@ export class Tracer {
     }
   }
 
-  /** Records what keel executed as children of `parent`. */
-  steps(parent: SpanContext, steps: readonly MeasuredStep[]): void {
+  /** Records what keel executed as children of `parent`: a hundred operations, so not before what they were made for is answered. */
+  steps(parent: SpanContext, measured: Measured): void {
+    setImmediate(() => this.#record(parent, measured()));
+  }
+
+  #record(parent: SpanContext, steps: readonly MeasuredStep[]): void {
     for (const step of steps) {
       this.record({
         traceId: parent.traceId,

@@ -204,7 +204,7 @@ async function launch(host: TaskHost, request: CreateTask, made: Prepared): Prom
     stage: made.stage,
   });
   const { pausePid, shimPid, pid } = reply;
-  return { pausePid, shimPid, pid, steps: measuredSteps(made.stage, reply.steps, undefined) };
+  return { pausePid, shimPid, pid, steps: () => measuredSteps(made.stage, reply.steps, undefined) };
 }
 
 /** Another runtime makes what it needs in its cgroups itself; that they are there lets the shim watch for OOM kills from the start. */

@@ -50,7 +50,7 @@ export async function execTask(host: TaskHost, task: Task, request: ExecTask): P
       };
       const asked = { execId, stdio: shimStdio, operations: plan.stage, startNow: request.startNow };
       const reply = await task.shim().call((shim, options) => shim.exec(asked, options));
-      host.tracer.steps(request.span.context, measuredSteps(plan.stage, reply.steps, undefined));
+      host.tracer.steps(request.span.context, () => measuredSteps(plan.stage, reply.steps, undefined));
       task.created(execId, reply.pid);
       host.events.publish(namespace, "/tasks/exec-added", { containerId: id, execId });
       if (request.startNow) markStarted(host, task, execId);

@@ -5,7 +5,7 @@ import type { Operation } from "../../keel/plan.ts";
 import type { ShimContainer, ShimLog, ShimStdio } from "../../keel/shim-records.ts";
 import type { CgroupPlace } from "../../runc/cgroup/place.ts";
 import type { CgroupStats } from "../../runc/cgroup/stats.ts";
-import type { MeasuredStep } from "../../trace/tracer.ts";
+import type { Measured } from "../../trace/tracer.ts";
 import type { Kernel } from "../kernel.ts";
 import type { SpecNamespace } from "./sandbox-plan.ts";
 
@@ -83,7 +83,7 @@ export interface Launched {
   readonly pausePid: number;
   readonly shimPid: number;
   readonly pid: number;
-  readonly steps: readonly MeasuredStep[];
+  readonly steps: Measured;
 }
 
 export interface Launcher extends Kernel {
