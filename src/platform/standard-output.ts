@@ -4,11 +4,6 @@
  */
 import { builtins } from "./builtins.ts";
 
-/** What is used of Bun's API. */
-declare const Bun: {
-  file(descriptor: number): { readonly size: number };
-};
-
 export type OutputName = "stdout" | "stderr";
 
 const descriptorOf = { stdin: 0, stdout: 1, stderr: 2 } as const;
@@ -36,20 +31,12 @@ function writeSome(fd: number, bytes: Uint8Array): Promise<number | "full"> {
   });
 }
 
-let hasWritten = false;
-
 /**
  * A command's own text. A short one is written at once: starting the runtime's threads for it would cost 3 ms. It may wait for a slow
- * reader, when the command has nothing else to do anyway.
- *
- * Most commands write one text, and `console.log` writes it without `node:fs` (2 to 4 ms), but tells no error: so it has the first one, and never one to a file, whose
- * disk may be full. That a reader has gone is told by the second. The runtime's other writes are none: to a file that is appended to Bun.write
- * puts zeros before the second piece; its FileSink and console.write leave a pipe that others share non-blocking.
+ * reader, when the command has nothing else to do anyway. The runtime's own writes, which need no `node:fs` (4 ms), are none: to a file that is
+ * appended to Bun.write puts zeros before the second piece, its FileSink leaves a pipe that others share non-blocking.
  */
 export async function writeText(name: OutputName, text: string): Promise<void> {
-  const isFirst = !hasWritten;
-  hasWritten = true;
-  if (isFirst && name === "stdout" && text.endsWith("\n") && !isFile(1)) return console.log(text.slice(0, -1));
   let rest: Uint8Array = Buffer.from(text);
   try {
     while (rest.length > 0 && rest.length <= SHORT_BYTES)
@@ -59,9 +46,6 @@ export async function writeText(name: OutputName, text: string): Promise<void> {
   }
   await writeOutput(name, rest);
 }
-
-/** Others (pipes, terminals, devices) have no size. Without `node:fs`. */
-const isFile = (fd: number): boolean => Number.isFinite(Bun.file(fd).size);
 
 /** The last words of a process: written before it returns, however slow the reader. A reader that has gone misses them. */
 export function writeNow(name: OutputName, text: string): void {
