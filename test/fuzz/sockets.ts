@@ -18,7 +18,9 @@ const CONNECTIONS_PER_SANDBOX = 120;
 const FRAMES_PER_CONNECTION = 6;
 const ANSWER_MS = 10_000;
 const code = { section: 0x100, container: 0x101, stdio: 0x102, log: 0x103, exec: 0x104 } as const;
-const type = { launch: 2, ports: 9, info: 18, state: 32, list: 50 } as const;
+const type = { launch: 2, ports: 9, info: 18, state: 32, bind: 48, list: 50 } as const;
+/** A port bound under an id that nothing else names: QUIT, also one that a damaged header makes, is refused while it is there. */
+const HELD_PORT = encodeRecord({ code: 0x118, ints: [0x5ea1ed, 6, 2, 0, 0, 0], blobs: ["127.0.0.1", ""] });
 const INIT = ["/usr/bin/bash", "-c", "while sleep 0.02; do echo out; echo err >&2; done"];
 
 interface Target {
@@ -63,7 +65,7 @@ const ports: Target = {
     [48, 0x118],
     [49, 0x118],
     [50, 0],
-    // Not QUIT: then an end would be no fault.
+    [51, 0],
   ],
   question: type.list,
 };
@@ -164,7 +166,10 @@ async function talk(random: Random, target: Target, path: string): Promise<numbe
 }
 
 /** An answer to a plain question; false: nobody listens there. Throws when somebody listens and says nothing. */
-async function answers(target: Target, path: string): Promise<boolean> {
+const answers = (target: Target, path: string): Promise<boolean> =>
+  asks(target, path, target.question, Buffer.alloc(0));
+
+async function asks(target: Target, path: string, question: number, payload: Buffer): Promise<boolean> {
   const socket: Socket = connect({ path });
   try {
     return await new Promise<boolean>((resolve, reject) => {
@@ -178,7 +183,7 @@ async function answers(target: Target, path: string): Promise<boolean> {
       socket.on("data", (chunk: Buffer) => {
         for (const frame of reader.push(chunk)) if (frame.id === 77) done(true);
       });
-      socket.write(encodeFrame(target.question, 77, Buffer.alloc(0)));
+      socket.write(encodeFrame(question, 77, payload));
     });
   } finally {
     socket.destroy();
@@ -295,6 +300,8 @@ async function speakToAll(random: Random, root: string, end: number): Promise<{ 
   let [frames, alive, afterwards] = [0, 0, 0];
   const at = (target: Target): string => root + target.path;
   const { names, init } = cast(root);
+  if (!(await asks(ports, at(ports), type.bind, HELD_PORT)))
+    throw new Error("keel ports does not take the port that is held");
   const start = connect({ path: at(shim) }).on("error", () => undefined);
   start.end(encodeFrame(33, 1, encodeRecord({ code: 0x114, blobs: [""] })));
   for (let n = 0; n < CONNECTIONS_PER_SANDBOX && afterwards < AFTERWARDS && Date.now() < end; n++) {
