@@ -1,0 +1,59 @@
+/** One build as the daemon takes it from any protocol, and what comes of it. */
+import type { Dialect, RunLimits } from "./graph/vertex.ts";
+import type { BuildListener } from "./progress.ts";
+import type { Contexts, Downloads, LayerStack, Secrets } from "./solver/ports.ts";
+
+export interface BuildRequest {
+  /** Unique; BuildKit's ref. */
+  readonly id: string;
+  readonly dialect: Dialect;
+  readonly dockerfile: { readonly name: string; readonly data: Buffer };
+  readonly target: string;
+  /** "linux/amd64"; empty: this machine's. */
+  readonly platforms: readonly string[];
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly noCache: boolean;
+  /** Stages of --no-cache-filter. */
+  readonly noCacheFilter: readonly string[];
+  readonly pull: boolean;
+  readonly network: "default" | "host" | "none";
+  readonly extraHosts: readonly string[];
+  readonly limits: RunLimits;
+  /** --build-context NAME=...: "docker-image://alpine", "context" (the client sends it under this name), a URL. */
+  readonly namedContexts: Readonly<Record<string, string>>;
+  readonly contexts: Contexts;
+  readonly downloads: Downloads;
+  readonly secrets: Secrets;
+  readonly images: BaseImages;
+  readonly listener: BuildListener;
+  readonly signal: AbortSignal;
+}
+
+/** Images that FROM and COPY --from name. */
+export interface BaseImages {
+  /** not-found in Docker's words. Pulls when asked to and when it is missing, where pulling is there. */
+  resolve(reference: string, options: { readonly platform: string; readonly pull: boolean }): Promise<BaseImage>;
+}
+
+export interface BaseImage {
+  /** Of the manifest. */
+  readonly digest: string;
+  /** Docker's image id: of the config. */
+  readonly id: string;
+  /** The config document as it is. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly stack: LayerStack;
+}
+
+/** One platform's image, not stored yet. */
+export interface BuiltImage {
+  readonly platform: string;
+  /** The config document: architecture, os, config, rootfs, history, created. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly stack: LayerStack;
+}
+
+export interface BuildResult {
+  readonly images: readonly BuiltImage[];
+}

@@ -1,0 +1,141 @@
+/**
+ * What the solver needs of the world, each a small interface with one real implementation: layers (hull-containerd's snapshots), file
+ * operations (keel), commands (run), contexts, downloads. Everything that can wait takes a signal; abort undoes what was begun.
+ */
+import type { FileEntry, FileTree } from "../files/entry.ts";
+import type { ContextVertex, GitVertex, HttpVertex, RunMount, RunVertex } from "../graph/vertex.ts";
+
+/** A stack of committed layers, base first. */
+export interface LayerStack {
+  /** Name of the top snapshot in hull-containerd; "" for no layers. */
+  readonly chainId: string;
+  readonly layers: readonly Layer[];
+}
+
+export interface Layer {
+  readonly diffId: string;
+  /** Bytes of the uncompressed tar. */
+  readonly tarBytes: number;
+  /** Of the unpacked files. */
+  readonly unpackedBytes: number;
+  /** Nothing in it: no blob, `empty_layer` in the history where the dialect says so. */
+  readonly empty: boolean;
+}
+
+/**
+ * An active snapshot that becomes a layer.
+ * Lifecycle: `Layers.prepare` -> files are changed below `upper` (never while it is mounted elsewhere) or through a mount of it -> `commit` or disposal.
+ */
+export interface OpenLayer extends AsyncDisposable {
+  readonly key: string;
+  readonly base: LayerStack;
+  /** The directory that the layer's own files go to, as overlayfs wants them (whiteouts as char 0:0). */
+  readonly upper: string;
+  readonly work: string;
+  /** Directories below it, top first. */
+  readonly lowers: readonly string[];
+  /** Hashes the layer and gives it its name; the same contents on the same base are one snapshot, however often it is made. */
+  commit(signal: AbortSignal): Promise<LayerStack>;
+}
+
+export interface Layers {
+  prepare(base: LayerStack, signal: AbortSignal): Promise<OpenLayer>;
+  /** Undefined: it is not (whole) there any more. */
+  find(chainId: string): Promise<LayerStack | undefined>;
+  /** The directories of a stack, top first. */
+  directories(stack: LayerStack): Promise<readonly string[]>;
+  /** `layer`'s top layer put on `base`. */
+  stack(base: LayerStack, layer: LayerStack, signal: AbortSignal): Promise<LayerStack>;
+}
+
+/** What becomes of one entry: see `Files.place`. */
+export interface Placement {
+  /** Relative to the layer's root; what it leads through is resolved in the root already. */
+  readonly path: string;
+  /** Owner and mode are the wanted ones. */
+  readonly entry: FileEntry;
+  /** In the source tree. */
+  readonly sourcePath: string;
+}
+
+/** File work below a layer's root, done by keel. */
+export interface Files {
+  /**
+   * Writes entries into `layer.upper` so that the merged tree has them: missing parents are made (0755, `parentOwner`), a directory that the base has
+   * keeps its attributes unless an entry names it, a file replaces what is there; files are linked from the store where mode, owner and time allow it, else reflinked or copied.
+   * Throws invalid-argument for a directory over a file and a file over a directory, naming the path.
+   */
+  place(
+    layer: OpenLayer,
+    source: FileTree,
+    placements: readonly Placement[],
+    options: { readonly parentOwner: { readonly uid: number; readonly gid: number }; readonly signal: AbortSignal },
+  ): Promise<void>;
+  /** Unpacks an archive of the source tree (tar; plain, gzip, bzip2, xz, zstd) at `directory` of the merged root. */
+  unpack(
+    layer: OpenLayer,
+    source: FileTree,
+    request: {
+      readonly sourcePath: string;
+      readonly directory: string;
+      readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<void>;
+  /** The tree below `path` of a stack with the hashes of its files; remembered per layer. Links in `path` mean the stack's root. not-found when there is none. */
+  index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree>;
+  /** Where an absolute path leads in the merged root: relative to it, links followed, whatever is missing taken as it is. */
+  resolve(directories: readonly string[], path: string, signal: AbortSignal): Promise<ResolvedPath>;
+  /** A small file's bytes (/etc/passwd); undefined when it is missing or not a regular file. */
+  read(directories: readonly string[], path: string, maxBytes: number): Promise<Buffer | undefined>;
+}
+
+export interface ResolvedPath {
+  readonly path: string;
+  readonly kind: FileEntry["kind"] | "missing";
+}
+
+/** A directory of the client, there as a whole (as far as it is used). */
+export interface Contexts {
+  tree(vertex: ContextVertex, signal: AbortSignal): Promise<FileTree>;
+}
+
+export interface Downloads {
+  http(vertex: HttpVertex, signal: AbortSignal): Promise<FileTree>;
+  /** Settles the commit first, so that the key is known before anything is fetched. */
+  git(vertex: GitVertex, signal: AbortSignal): Promise<{ readonly commit: string; tree(): Promise<FileTree> }>;
+}
+
+export interface Secrets {
+  /** undefined: the client has none of this id. */
+  secret(id: string, signal: AbortSignal): Promise<Buffer | undefined>;
+  /** Path of a socket that speaks to the client's agent; undefined: the client offers none. */
+  sshAgent(id: string, signal: AbortSignal): Promise<(AsyncDisposable & { readonly socketPath: string }) | undefined>;
+}
+
+/** A mount of RUN whose source is ready. */
+export interface ReadyMount {
+  readonly mount: RunMount;
+  /** bind: the directories of its source, top first, or where a context's files are laid out. */
+  readonly directories: readonly string[];
+}
+
+/** Lifecycle: one call is one command from its sandbox to its end; whatever happens nothing is left but what it wrote below the layer. */
+export interface Runner {
+  run(
+    layer: OpenLayer,
+    vertex: RunVertex,
+    options: {
+      readonly mounts: readonly ReadyMount[];
+      readonly secrets: Secrets;
+      readonly onOutput: (stream: 1 | 2, data: Uint8Array) => void;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<RunOutcome>;
+}
+
+export interface RunOutcome {
+  /** 128 + signal when one ended it. */
+  readonly exitCode: number;
+  readonly outOfMemory: boolean;
+}
