@@ -2,10 +2,12 @@
  * One entry of a file tree (a build context, an image's or a stage's root file system) as the builder sees it: what a COPY selects from and
  * what a content key is made of. Trees are lists of entries in the order of `comparePaths`, parents before what is in them.
  */
+export { comparePaths } from "./path-text.ts";
+
 export type FileKind = "file" | "directory" | "symlink" | "fifo" | "character" | "block" | "socket";
 
 export interface FileEntry {
-  /** Relative to the tree's root, components separated by "/", without "." and ".."; "" is the root itself. */
+  /** Relative to the tree's root, components separated by "/", without "." and ".."; "" is the root itself. Text of bytes as in path-text.ts. */
   readonly path: string;
   readonly kind: FileKind;
   /** Permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777. */
@@ -38,10 +40,4 @@ export type TreeSource =
 export interface FileTree {
   readonly entries: readonly FileEntry[];
   readonly source: TreeSource;
-}
-
-/** "/" sorts before every other byte, so that what is in a directory follows it directly. */
-export function comparePaths(a: string, b: string): number {
-  const [left, right] = [a.replaceAll("/", "\0"), b.replaceAll("/", "\0")];
-  return left < right ? -1 : left > right ? 1 : 0;
 }
