@@ -158,7 +158,8 @@ export type Instruction =
 
 /*
  * The functions of this folder:
- *   parse.ts      parseDockerfile(data: Buffer, file: string): Dockerfile; parseInstructions(text: string, file: string): Instruction[] (ONBUILD triggers)
- *   expand.ts     expand(text, scope, mode): string and its failures; scope answers a variable's value, and is told which were used
- *   source-error.ts  dockerfileError(...): HullError with the excerpt, line and column
+ *   parse.ts         parseDockerfile(data, file): Dockerfile; parseInstructions(text, file): Instruction[] (ONBUILD triggers)
+ *   expand.ts        expand(text, scope, mode): string; expandWords(...): string[]; analyze(...): text, words, names used and unset
+ *   source-error.ts  SourceError (a HullError with range, column, excerpt); dockerfileError(...); sourceOf(error)
+ *   suggest.ts       didYouMean(text, options): " (did you mean X?)" or ""
  */
