@@ -16,7 +16,8 @@ import { encodeFrame, type Frame, FrameReader } from "./wire.ts";
 
 export interface StandAloneOptions {
   readonly mode:
-    | { readonly kind: "create" | "run" }
+    /** tied: as run, and disposal (or our own end) kills it, with its pid namespace, at any time. */
+    | { readonly kind: "create" | "run" | "tied" }
     /** One more process in the container whose init has this pid. */
     | { readonly kind: "exec"; readonly initPid: number; readonly detach: boolean };
   /** The process's 0, 1, 2: a descriptor of ours, or ours by default. */

@@ -23,7 +23,7 @@
 
 enum { MESSAGE_FD = 3, RESULT_FD = 4, CONSOLE_FD = 5, FAILURE = 1, USAGE = 2 };
 
-enum mode { CREATE, RUN, DETACH };
+enum mode { CREATE, RUN, TIED, DETACH };
 
 static int read_exactly(void *into, size_t length) {
   for (size_t at = 0; at < length;) {
@@ -115,18 +115,26 @@ static bool on_signal(const struct stage *stage, const struct terminal *terminal
   return false;
 }
 
-/* In the foreground: passes signals and the terminal's bytes on, ends as the process ends. */
-static int supervise(struct stage *stage, int signals) {
+/* Who asked for the process is gone or wants it no more: it ends, and with it its pid namespace. Told once. */
+static void cut(const struct stage *stage, int *tie) {
+  syscall(SYS_pidfd_send_signal, stage->pidfd, SIGKILL, NULL, 0);
+  *tie = -1;
+}
+
+/* In the foreground: passes signals and the terminal's bytes on, ends as the process ends. `tie`: a descriptor whose end is the process's, or -1. */
+static int supervise(struct stage *stage, int signals, int tie) {
+  enum { SIGNALS = TERMINAL_FDS, TIE, COUNT };
   struct terminal terminal;
   int status = 0;
   terminal_begin(&terminal, stage->master);
   bool ended = reap(stage, &status);
   while (!ended) {
-    struct pollfd fds[TERMINAL_FDS + 1] = {[TERMINAL_FDS] = {signals, POLLIN, 0}};
+    struct pollfd fds[COUNT] = {[SIGNALS] = {signals, POLLIN, 0}, [TIE] = {tie, POLLIN, 0}};
     terminal_poll(&terminal, fds);
-    if (poll(fds, TERMINAL_FDS + 1, -1) < 0) continue;
+    if (poll(fds, COUNT, -1) < 0) continue;
     terminal_relay(&terminal, fds);
-    if (fds[TERMINAL_FDS].revents) ended = on_signal(stage, &terminal, signals, &status);
+    if (fds[TIE].revents) cut(stage, &tie);
+    if (fds[SIGNALS].revents) ended = on_signal(stage, &terminal, signals, &status);
   }
   terminal_end(&terminal);
   return exit_code(status);
@@ -160,19 +168,20 @@ static enum stage_progress start(struct stage *stage, enum mode mode, bool exec)
 
 static int bring_up(struct stage *stage, enum mode mode, bool exec, int signals) {
   enum stage_progress progress = next_news(stage);
-  bool passes = stage->master >= 0 && mode != RUN;
+  bool passes = stage->master >= 0 && mode != RUN && mode != TIED;
   int error = progress == STAGE_READY && passes ? pass_console(stage->master) : 0;
   if (error) return refuse(error, "pass the terminal to the console socket"), abandon(stage);
   if (progress == STAGE_READY) progress = start(stage, mode, exec);
   report(stage);
   close(RESULT_FD);
   if (progress == STAGE_FAILED) return abandon(stage);
-  return mode == RUN ? supervise(stage, signals) : 0;
+  return mode == RUN || mode == TIED ? supervise(stage, signals, mode == TIED ? MESSAGE_FD : -1) : 0;
 }
 
 static bool parse_mode(const char *text, bool exec, enum mode *mode) {
-  *mode = strcmp(text, "run") == 0 ? RUN : exec ? DETACH : CREATE;
-  return *mode == RUN || strcmp(text, exec ? "detach" : "create") == 0;
+  bool tied = !exec && strcmp(text, "tied") == 0;
+  *mode = tied ? TIED : strcmp(text, "run") == 0 ? RUN : exec ? DETACH : CREATE;
+  return tied || *mode == RUN || strcmp(text, exec ? "detach" : "create") == 0;
 }
 
 int init_main(int argc, char **argv) {
@@ -180,7 +189,7 @@ int init_main(int argc, char **argv) {
   enum mode mode;
   int words = exec ? 3 : 2, preserved = argc == words + 1 ? atoi(argv[words]) : 0;
   if (argc < words || argc > words + 1 || !parse_mode(argv[1], exec, &mode) || preserved < 0 || preserved > MOST_PRESERVED) {
-    dprintf(2, "usage: keel init run|create [PRESERVED]\n       keel exec run|detach PID [PRESERVED]\n");
+    dprintf(2, "usage: keel init run|tied|create [PRESERVED]\n       keel exec run|detach PID [PRESERVED]\n");
     return USAGE;
   }
   for (int fd = MESSAGE_FD; fd <= CONSOLE_FD; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -189,8 +198,9 @@ int init_main(int argc, char **argv) {
   int error = read_operations(&request.operations);
   if (error) return refuse(error, "read the operations");
   if (exec && (request.init_pidfd = (int)syscall(SYS_pidfd_open, atoi(argv[2]), 0)) < 0) return refuse(-errno, "open the container's process");
-  int signals = mode == RUN ? take_signals() : -1;
-  if (mode == RUN) prctl(PR_SET_CHILD_SUBREAPER, 1);
+  bool stays = mode == RUN || mode == TIED;
+  int signals = stays ? take_signals() : -1;
+  if (stays) prctl(PR_SET_CHILD_SUBREAPER, 1);
   error = stage_begin(&stage, &request);
   if (preserved) close_range(PRESERVED_FROM, (unsigned)(PRESERVED_FROM + preserved - 1), 0); /* the process's alone */
   return error ? refuse(error, "start the container's process") : bring_up(&stage, mode, exec, signals);
