@@ -23,6 +23,10 @@ export interface ContainerRequest {
   readonly inherited: ReadonlySet<string>;
   /** How the new process waits for its start. */
   readonly wait: readonly Operation[];
+  /** Done in the new mount namespace, which the host no longer sees, before the root is opened: the root may be mounted here. */
+  readonly ground?: readonly Operation[];
+  /** Mounts after those of the spec, in the root (open in SLOT.root), before it is entered. SLOT.mount is free. */
+  readonly inside?: readonly Operation[];
   readonly noPivot?: boolean;
   /** The session keyring of the caller is kept. */
   readonly noNewKeyring?: boolean;
@@ -117,6 +121,7 @@ function stageOperations(request: ContainerRequest, { place, namespaces, warning
       ...mounts.mounts,
       ...devices(spec, { bindsNodes: inUser }),
       ...mounts.closing,
+      ...(request.inside ?? []),
       ...hooks.beforePivot,
     ]),
     ...session(spec.process!, context),
@@ -138,7 +143,7 @@ function rootOperations(
   namespaces: NamespacePlan,
   inside: readonly Operation[],
 ): Operation[] {
-  const { spec, bundle, noPivot, facts } = request;
+  const { spec, bundle, noPivot, facts, ground = [] } = request;
   const root = isAbsolute(spec.root.path) ? spec.root.path : join(bundle, spec.root.path);
   if (!namespaces.made.has("mount")) {
     if (spec.mounts.length > 0)
@@ -146,7 +151,7 @@ function rootOperations(
     return [...openPlainRoot(root), ...enterRoot(root, "chroot")];
   }
   return [
-    ...openRoot(root, spec, sharedParent(facts, spec, root)),
+    ...openRoot(root, spec, { parentMount: sharedParent(facts, spec, root), ground }),
     ...inside,
     ...enterRoot(root, noPivot ? "move" : "pivot"),
   ];

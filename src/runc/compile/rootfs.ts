@@ -32,8 +32,14 @@ const propagationFlags: Readonly<Record<string, number>> = {
   runbindable: MS_UNBINDABLE | MS_REC,
 };
 
+export interface RootSurroundings {
+  readonly parentMount: string | undefined;
+  /** What is done between the two. */
+  readonly ground: readonly Operation[];
+}
+
 /** Cuts the new mount namespace off from the host's, and makes the root a mount of its own, open in SLOT.root. */
-export function openRoot(root: string, spec: RuntimeSpec, parentMount: string | undefined): Operation[] {
+export function openRoot(root: string, spec: RuntimeSpec, { parentMount, ground }: RootSurroundings): Operation[] {
   const { rootfsPropagation } = spec.linux;
   const cause = "config.json /root/path";
   const slot = SLOT.root;
@@ -47,6 +53,7 @@ export function openRoot(root: string, spec: RuntimeSpec, parentMount: string | 
     ...(parentMount === undefined
       ? []
       : [operation("propagation", { path: parentMount, flags: MS_PRIVATE }, { cause })]),
+    ...ground,
     operation("openTree", { slot, flags: OPEN_TREE_CLONE | AT_RECURSIVE, path: root }, { cause, subject: root }),
     operation(
       "mountSetattr",
