@@ -14,6 +14,7 @@ import type {
   NetdStatus,
   Reservation,
 } from "./api.ts";
+import { isOfLivingBuilder } from "./build-sandboxes.ts";
 import { connectedAnswer } from "./connected-answer.ts";
 import { addressFor, checkEndpoint } from "./endpoint-choice.ts";
 import type { Netd } from "./netd.ts";
@@ -179,7 +180,9 @@ async function retain(
 ): Promise<Record<string, never>> {
   const runs = new Set(running);
   const exists = new Set(existing);
-  const gone = netd.store.sandboxes().filter((sandbox) => !runs.has(sandbox.containerId));
+  const gone = netd.store
+    .sandboxes()
+    .filter(({ containerId }) => !runs.has(containerId) && !isOfLivingBuilder(containerId));
   const results = await Promise.allSettled(gone.map((sandbox) => netd.sandboxes.release(sandbox.containerId)));
   for (const { containerId } of netd.store.reservations()) {
     if (!exists.has(containerId)) netd.store.putReservation({ containerId, endpoints: [] });
