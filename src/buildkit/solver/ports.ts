@@ -128,7 +128,8 @@ export interface Runner {
     options: {
       readonly mounts: readonly ReadyMount[];
       readonly secrets: Secrets;
-      readonly onOutput: (stream: 1 | 2, data: Uint8Array) => void;
+      /** At most 64 KiB at a time; the command waits while a promise is pending. */
+      readonly onOutput: (stream: 1 | 2, data: Uint8Array) => void | Promise<void>;
       readonly signal: AbortSignal;
     },
   ): Promise<RunOutcome>;

@@ -1,0 +1,118 @@
+/**
+ * Runs the command of a RUN vertex on a layer.
+ *
+ * Lifecycle: `CommandRunner` -> `recover` once at the builder's start -> any number of `run`s -> `settled` before its end. A command lives in a mount
+ * namespace of its own in which the layer is mounted, and is tied to this process: when either goes nothing of it stays.
+ */
+import { randomBytes } from "node:crypto";
+import { readdirSync, rmSync } from "node:fs";
+import type { KeelServe } from "../../keel/serve.ts";
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import { cgroupPlace } from "../../runc/cgroup/place.ts";
+import { type HostFacts, readHostFacts } from "../../runc/host-facts.ts";
+import type { RunVertex } from "../graph/vertex.ts";
+import type { OpenLayer, Runner, RunOutcome } from "../solver/ports.ts";
+import type { CacheMounts } from "./cache-mounts.ts";
+import { type Command, runCommand } from "./command.ts";
+import { endCgroup } from "./command-cgroup.ts";
+import type { Networks } from "./network.ts";
+import { RunDirectories, type RunDirectory, type RunRoots } from "./run-directory.ts";
+import { findStubs, pathsBelow, removeStubs, type Stub } from "./stubs.ts";
+
+export interface RunnerOptions extends RunRoots {
+  readonly keel: Pick<KeelServe, "run">;
+  readonly caches: CacheMounts;
+  readonly networks: Networks;
+  /** Where commands' cgroups are made unless a build names another place. */
+  readonly cgroupParent?: string;
+  readonly keelPath?: string;
+  readonly warn: (message: string) => void;
+}
+
+const CGROUP_PARENT = "/hull";
+
+type RunOptions = Parameters<Runner["run"]>[2];
+
+export class CommandRunner implements Runner {
+  readonly #options: RunnerOptions;
+  readonly #directories: RunDirectories;
+  readonly #facts: HostFacts;
+  /** Clean-ups that nobody waits for. */
+  readonly #endings = new Set<Promise<void>>();
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#directories = new RunDirectories(options, options.keel);
+    this.#facts = readHostFacts();
+  }
+
+  /** Ends what a builder that was killed left: processes, cgroups, networks, directories. */
+  async recover(): Promise<void> {
+    const { networks, caches } = this.#options;
+    await caches.recover();
+    for (const leftover of this.#directories.leftovers()) {
+      if (leftover.cgroupsPath !== "") await this.#endCgroup(leftover.cgroupsPath, leftover.id);
+      await networks.forget(leftover.id);
+      await this.#directories.remove(leftover);
+    }
+  }
+
+  async run(layer: OpenLayer, vertex: RunVertex, options: RunOptions): Promise<RunOutcome> {
+    const { signal } = options;
+    signal.throwIfAborted();
+    const id = randomBytes(8).toString("hex");
+    const cgroupsPath = `${vertex.limits.cgroupParent || this.#options.cgroupParent || CGROUP_PARENT}/build-${id}`;
+    const known = new Set(pathsBelow(layer.upper));
+    let stubs: readonly Stub[] = [];
+    const directory = this.#directories.make(id, cgroupsPath);
+    const command: Command = {
+      ...{ layer, vertex, options, id, cgroupsPath, directory, facts: this.#facts },
+      hostname: vertex.hostname || id.slice(0, 12),
+      onReady: () => {
+        stubs = findStubs({ ...layer, known, workingDirectory: vertex.workingDirectory || "/" });
+      },
+      later: (work) => this.#later(work),
+    };
+    try {
+      return await runCommand(this.#options, command);
+    } catch (error) {
+      // Of a command that failed on its own nothing is left; one that was cut short may have lost its supervisor first.
+      await this.#endCgroup(cgroupsPath, id);
+      if (signal.aborted && codeOf(error) !== "cancelled")
+        throw new HullError("cancelled", `RUN ${vertex.argv.join(" ")}: cancelled`, { cause: error });
+      throw error;
+    } finally {
+      removeStubs(layer.upper, stubs);
+      forgetVolatile(layer.work);
+      this.#later(() => this.#end(directory, cgroupsPath));
+    }
+  }
+
+  /** Everything that goes on after the answers of `run` has ended. */
+  async settled(): Promise<void> {
+    while (this.#endings.size > 0) await Promise.all(this.#endings);
+  }
+
+  async #end(directory: RunDirectory, cgroupsPath: string): Promise<void> {
+    await this.#endCgroup(cgroupsPath, directory.id);
+    await this.#directories.remove(directory);
+  }
+
+  async #endCgroup(cgroupsPath: string, id: string): Promise<void> {
+    await endCgroup(this.#options.keel, cgroupPlace(this.#facts.cgroups, cgroupsPath, id));
+  }
+
+  #later(work: () => Promise<void>): void {
+    const ending = work()
+      .catch((error) => this.#options.warn(`clean up after a command: ${messageOf(error)}`))
+      .finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
+  }
+}
+
+/** overlayfs marks the work directory of a volatile mount, and would refuse another mount of it. */
+function forgetVolatile(work: string): void {
+  if (work === "") return;
+  const own = `${work}/work/incompat`;
+  if (readdirSync(work).includes("work")) rmSync(own, { recursive: true, force: true });
+}
