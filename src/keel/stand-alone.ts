@@ -87,6 +87,7 @@ export class StandAlone implements Disposable {
 
   [Symbol.dispose](): void {
     this.#child[Symbol.dispose]();
+    void this.#replies.return(undefined);
   }
 
   async #reply(): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { containerOperations, shell, TestRoot } from "./container-harness.ts";
 import { StandAlone } from "./stand-alone.ts";
@@ -32,4 +33,19 @@ test("a tied process that was not started ends when who asked for it lets go", a
   const process = await begin(root, "exit 0");
   process[Symbol.dispose]();
   assert.equal(await process.exit, 1);
+});
+
+test("processes that have ended leave no descriptors here", async () => {
+  using root = new TestRoot();
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const once = async (starts: boolean): Promise<void> => {
+    using process = await begin(root, "exit 0");
+    if (starts) await process.start();
+    process[Symbol.dispose]();
+    await process.exit;
+  };
+  await once(true);
+  const before = descriptors();
+  for (let i = 0; i < 8; i++) await once(i % 2 === 0);
+  assert.equal(descriptors(), before);
 });

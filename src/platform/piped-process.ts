@@ -22,6 +22,7 @@ declare const Bun: {
 
 export type Stdio = "inherit" | "ignore" | number;
 
+/** Disposal closes descriptor 3, and 4 unless it is being read: who reads it closes it by reading to the end or by stopping. */
 export interface PipedProcess extends Disposable {
   /** Its exit code; 128 and the signal's number when one ended it. */
   readonly exited: Promise<number>;
@@ -62,16 +63,33 @@ export function spawnPiped({ argv, stdio, extraFd, more = [] }: PipedProcessRequ
   const [, , , input, output] = child.stdio;
   if (typeof input !== "number" || typeof output !== "number") throw new Error(`spawn ${argv[0]}: no pipes`);
   let open = true;
+  let isRead = false;
   return {
     exited: child.exited.then(() => child.exitCode ?? 128 + (signalNumber(child.signalCode) ?? 0)),
     write: (bytes) => writeAll(input, bytes),
-    output: Bun.file(output).stream(),
+    output: {
+      [Symbol.asyncIterator]: () => {
+        isRead = true;
+        return untilClosed(output);
+      },
+    },
     kill: (signal) => child.kill(signal),
     [Symbol.dispose]: () => {
-      if (open) closeSync(input);
+      if (!open) return;
       open = false;
+      closeSync(input);
+      if (!isRead) closeSync(output);
     },
   };
+}
+
+/** The runtime never closes it. */
+async function* untilClosed(fd: number): AsyncGenerator<Uint8Array> {
+  try {
+    yield* Bun.file(fd).stream();
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const signalNumber = (name: NodeJS.Signals | null): number | undefined =>
