@@ -1,7 +1,7 @@
 /** COPY and ADD. */
 import type { CopyInstruction, HereDocument } from "./ast.ts";
 import { type FlagTable, parseFlags } from "./flags.ts";
-import { parseMark } from "./here-document.ts";
+import { parseMark, withoutLeadingTabs } from "./here-document.ts";
 import { complaint } from "./source-error.ts";
 import type { Body } from "./source-lines.ts";
 import { jsonArrayOf, type SplitLine, wordsOf } from "./words.ts";
@@ -22,11 +22,11 @@ export function parseCopy(kind: "copy" | "add", line: SplitLine, bodies: readonl
     const message = `${name} requires at least two arguments, but only one was provided. Destination could not be determined`;
     throw complaint(message);
   }
+  const flags = parseFlags(line.flags, flagsOf[kind]);
   const destination = words.at(-1)!;
   if (array === undefined && isMark(destination)) {
     throw complaint(`${name} cannot accept a heredoc as a destination`, destination);
   }
-  const flags = parseFlags(line.flags, flagsOf[kind]);
   const given = words.slice(0, -1);
   return {
     sources: array === undefined ? given.filter((word) => !isMark(word)) : given,
@@ -58,6 +58,6 @@ const isMark = (word: string): boolean => markOf(word) !== undefined;
 function bodyOf(word: string, bodies: readonly Body[]): readonly HereDocument[] {
   const mark = markOf(word);
   if (mark === undefined) return [];
-  const body = bodies.findLast((candidate) => candidate.name === mark.name);
-  return [{ ...mark, data: body?.data ?? "" }];
+  const raw = bodies.findLast((body) => body.name === mark.name)?.raw ?? "";
+  return [{ ...mark, data: mark.chomp ? withoutLeadingTabs(raw) : raw }];
 }

@@ -15,11 +15,11 @@ export interface Scope {
 export interface ExpandMode {
   /** The file's escape character. */
   readonly escape: "\\" | "`";
-  /** Quotes stay in the text (the bodies of here-documents). */
+  /** Quotes stay in the text. */
   readonly rawQuotes?: boolean;
   /** Escape characters stay in the text. */
   readonly rawEscapes?: boolean;
-  /** Quotes mean nothing: they are characters like others. */
+  /** Quotes are characters like others (the bodies of here-documents). */
   readonly ignoreQuotes?: boolean;
   /** What names an unset variable stays as it is written. */
   readonly keepUnset?: boolean;
@@ -35,8 +35,8 @@ export interface Expansion {
   readonly unset: ReadonlySet<string>;
 }
 
-/** The mode for what a here-document that is not quoted holds. */
-export const hereDocumentMode = (mark: "\\" | "`"): ExpandMode => ({ escape: mark, rawQuotes: true, rawEscapes: true });
+/** The mode for the body of a here-document that is not quoted: the file's escape character has no part in it. */
+export const hereDocumentMode: ExpandMode = { escape: "\\", ignoreQuotes: true };
 
 /** One word: `expand("${v:-a b}", scope, { escape: "\\" })` is "a b". */
 export const expand = (text: string, scope: Scope, mode: ExpandMode): string => analyze(text, scope, mode).text;
@@ -139,9 +139,9 @@ class Expander {
 
   #singleQuotes(): string {
     const end = this.#characters.indexOf("'", this.#at + 1);
-    if (end < 0) fail("unexpected end of statement while looking for matching single-quote");
     const inner = this.#characters.slice(this.#at + 1, end).join("");
-    this.#at = end + 1;
+    this.#at = end < 0 ? this.#characters.length : end + 1;
+    if (end < 0) fail("unexpected end of statement while looking for matching single-quote");
     return this.mode.rawQuotes === true ? `'${inner}'` : inner;
   }
 
@@ -161,12 +161,11 @@ class Expander {
         result += character;
         continue;
       }
-      if (this.#rawEscapes) result += character;
       const next = this.#peek();
-      if (next === undefined) continue;
       const escapes = next === '"' || next === "$" || next === mark;
-      if (escapes) this.#at++;
-      result += escapes ? next : character;
+      if (next === undefined) continue;
+      if (this.#rawEscapes || !escapes) result += character;
+      if (escapes) result += this.#next();
     }
     this.#at++;
     return result + quote;
@@ -243,7 +242,7 @@ class Expander {
       return this.until(stop, rawEscapes).text;
     } catch (error) {
       if (this.#peek() !== undefined) throw error;
-      return fail(`syntax error: missing '${stop}' in substitution`);
+      return fail(stop === "/" ? `syntax error: missing '/' in \${}` : "syntax error: missing '}'");
     }
   }
 

@@ -1,7 +1,7 @@
 /** HEALTHCHECK NONE, HEALTHCHECK [flags] CMD command. */
 import type { CommandForm, HealthcheckInstruction } from "./ast.ts";
 import { parseDurationNs } from "./durations.ts";
-import { parseFlags } from "./flags.ts";
+import { type Flags, type FlagTable, parseFlags } from "./flags.ts";
 import { complaint } from "./source-error.ts";
 import { quoted, trimStart } from "./text.ts";
 
@@ -21,24 +21,25 @@ export function parseHealthcheck(
   if (type === "") throw complaint("HEALTHCHECK requires at least one argument");
   if (type === "NONE") {
     if (text !== "") throw complaint("HEALTHCHECK NONE takes no arguments", text);
-    return { ...timing([]), command: "none" };
+    return { ...timing(parseFlags([], flagTable)), command: "none" };
   }
-  const fields = timing(flagWords);
+  const flags = parseFlags(flagWords, flagTable);
   if (type !== "CMD") throw complaint(`Unknown type ${quoted(type)} in HEALTHCHECK (try CMD)`, word);
   const command = commandOf(text);
   const empty = command.form === "exec" ? command.argv.length === 0 : command.text === "";
   if (empty) throw complaint("Missing command after HEALTHCHECK CMD");
-  return { ...fields, command };
+  return { ...timing(flags), command };
 }
 
-function timing(flagWords: readonly string[]): Omit<Fields, "command"> {
-  const flags = parseFlags(flagWords, {
-    interval: "text",
-    timeout: "text",
-    "start-period": "text",
-    "start-interval": "text",
-    retries: "text",
-  });
+const flagTable: FlagTable = {
+  interval: "text",
+  timeout: "text",
+  "start-period": "text",
+  "start-interval": "text",
+  retries: "text",
+};
+
+function timing(flags: Flags): Omit<Fields, "command"> {
   const duration = (name: string): number | undefined => {
     const text = flags.text(name);
     if (text === "") return undefined;

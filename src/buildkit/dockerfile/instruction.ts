@@ -18,6 +18,8 @@ interface Input {
   readonly line: SplitLine;
   readonly bodies: readonly Body[];
   readonly escapeMark: Escape;
+  /** The line, spaces at its ends included. */
+  readonly written: string;
   /** The keyword in upper case. */
   readonly name: string;
 }
@@ -33,7 +35,7 @@ export function parseInstruction(logical: LogicalLine, escapeMark: Escape): AnyI
     throw complaint(`unknown instruction: ${line.keyword}${didYouMean(line.keyword, known)}`, line.keyword);
   }
   const base = { location, original: trim(text), keyword: line.keyword, comments };
-  return parse({ base, line, bodies: logical.hereDocuments, escapeMark, name });
+  return parse({ base, line, bodies: logical.hereDocuments, escapeMark, name, written: text });
 }
 
 const parsers: Readonly<Record<string, (input: Input) => AnyInstruction>> = {
@@ -130,6 +132,7 @@ function parseArg({ base, line, escapeMark }: Input): Instruction {
 }
 
 function shellOf(input: Input): readonly string[] {
+  parseFlags(input.line.flags, {});
   const values = jsonArrayOf(input.line.rest);
   if (values === undefined && input.line.rest !== "") {
     throw complaint("SHELL requires the arguments to be in JSON form", input.line.rest);
@@ -147,7 +150,7 @@ function volumesOf(input: Input): readonly string[] {
 }
 
 /** The trigger is taken apart when a child image is built; only what can never be one is refused here. */
-function parseOnbuild({ base, line, bodies }: Input): Instruction {
+function parseOnbuild({ base, line, bodies, escapeMark, written }: Input): Instruction {
   if (line.rest === "") throw complaint("ONBUILD requires at least one argument");
   parseFlags(line.flags, {});
   const trigger = /^\S+/.exec(line.rest)![0].toUpperCase();
@@ -155,7 +158,18 @@ function parseOnbuild({ base, line, bodies }: Input): Instruction {
   if (trigger === "MAINTAINER" || trigger === "FROM") {
     throw complaint(`${trigger} isn't allowed as an ONBUILD trigger`, line.rest);
   }
-  const text = base.original.replace(/^onbuild\s*/i, "");
+  checkTrigger(splitLine(line.rest, escapeMark), escapeMark);
+  const text = written.replace(/^\s*onbuild\s*/i, "");
   const expression = bodies.reduce((all, body) => `${all}\n${body.raw}${body.name}`, text);
   return { ...base, kind: "onbuild", expression };
+}
+
+/** What Docker's line parser refuses, whoever runs it; whether the instruction can be done is seen when it is. */
+function checkTrigger({ keyword, rest }: SplitLine, escapeMark: Escape): void {
+  const name = keyword.toUpperCase();
+  if (name === "ENV" || name === "LABEL") {
+    if (rest !== "") pairsOf(rest, name, escapeMark);
+  } else if (["ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"].includes(name)) {
+    jsonArrayOf(rest);
+  }
 }
