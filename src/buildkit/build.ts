@@ -19,6 +19,8 @@ export interface BuildRequest {
   readonly pull: boolean;
   readonly network: "default" | "host" | "none";
   readonly extraHosts: readonly string[];
+  /** What the client and the daemon both allow: "security.insecure". */
+  readonly entitlements?: readonly string[];
   readonly limits: RunLimits;
   /** --build-context NAME=...: "docker-image://alpine", "context" (the client sends it under this name), a URL. */
   readonly namedContexts: Readonly<Record<string, string>>;

@@ -21,7 +21,10 @@ interface VertexBase {
   readonly platform: string;
 }
 
-/** "1000:1000", "app", "app:staff": names are looked up in the destination's /etc/passwd and /etc/group. Undefined: 0:0. */
+/**
+ * "1000:1000", "app", "app:staff": names are looked up in the destination's /etc/passwd and /etc/group. Undefined: 0:0, but a copy from
+ * anything else than a context (a stage, an image, a scratch vertex that others were copied to) leaves owners as the source has them.
+ */
 export type Owner = string | undefined;
 
 export type Vertex =
