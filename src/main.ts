@@ -12,6 +12,7 @@ const roles: Readonly<Record<string, () => Promise<Role>>> = {
   hulld: daemon(() => import("./dockerd/main.ts")),
   "hull-containerd": daemon(() => import("./containerd/main.ts")),
   "hull-netd": daemon(() => import("./network/main.ts")),
+  "hull-buildkitd": daemon(() => import("./buildkit/main.ts")),
   "hull-runc": () => import("./runc/main.ts"),
 };
 

@@ -14,7 +14,7 @@ export interface Inventory {
   readonly namespaces: readonly string[];
 }
 
-const ourProcess = /^(hull|hulld|hull-containerd|hull-netd|hull-runc|keel.*|pause)$/;
+const ourProcess = /^(hull|hulld|hull-containerd|hull-netd|hull-buildkitd|hull-runc|keel.*|pause)$/;
 const SETTLE_MS = 15_000;
 const POLL_MS = 100;
 

@@ -37,7 +37,8 @@ static bool begins_with(const char *text, const char *beginning) {
 static const struct program {
   const char *name;
   enum kind kind;
-} programs[] = {{"hull", COMMAND}, {"hull-runc", COMMAND}, {"hulld", DAEMON}, {"hull-containerd", DAEMON}, {"hull-netd", DAEMON}};
+} programs[] = {{"hull", COMMAND}, {"hull-runc", COMMAND}, {"hulld", DAEMON}, {"hull-containerd", DAEMON}, {"hull-netd", DAEMON},
+                {"hull-buildkitd", DAEMON}};
 
 /* Null for a name that is none of ours. */
 static const struct program *program_named(const char *name) {

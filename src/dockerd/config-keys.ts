@@ -71,6 +71,7 @@ export const settings: readonly Setting[] = [
   setting("log-format", "text", "Format of the daemon's own log (text or json)"),
   setting("log-level", "text", "Level of the daemon's own log", { short: "l" }),
   setting("log-opt", "map", "Log options of containers", { key: "log-opts" }),
+  setting("max-concurrent-builds", "int", "Builds that run at once; others wait", { reloads: true }),
   setting("max-concurrent-downloads", "int", "Layers of a pull that are fetched at once", { reloads: true }),
   setting("max-concurrent-uploads", "int", "Layers of a push that are sent at once", { reloads: true }),
   setting("mtu", "int", "MTU of the default bridge"),

@@ -110,6 +110,7 @@ function buildConfig(values: Given, configFile: string): DaemonConfig {
     rehearse: read("bool", "rehearse") ?? true,
     insecureRegistries: read("list", "insecure-registry") ?? [],
     registryMirrors: mirrorsOf(read("list", "registry-mirror") ?? []),
+    maxConcurrentBuilds: notNegative("max-concurrent-builds", read("int", "max-concurrent-builds") ?? 0),
     maxConcurrentDownloads: positive("max-concurrent-downloads", read("int", "max-concurrent-downloads") ?? 3),
     maxConcurrentUploads: positive("max-concurrent-uploads", read("int", "max-concurrent-uploads") ?? 5),
     experimental: read("bool", "experimental") ?? false,
@@ -197,6 +198,11 @@ function absolute(path: string, flag: string): string {
 function oneOf(flag: string, value: string, accepted: readonly string[]): string {
   if (accepted.includes(value)) return value;
   throw bad(`invalid --${flag} "${value}": must be one of ${accepted.filter((item) => item !== "").join(", ")}`);
+}
+
+function notNegative(flag: string, value: number): number {
+  if (value < 0) throw bad(`invalid ${flag}: ${value}`);
+  return value;
 }
 
 function positive(flag: string, value: number): number {

@@ -68,6 +68,8 @@ export interface DaemonConfig {
   readonly seccompProfile: string;
   /** Seconds a stopping daemon waits for containers. */
   readonly shutdownTimeoutSeconds: number;
+  /** 0: the builder chooses. */
+  readonly maxConcurrentBuilds: number;
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly experimental: boolean;

@@ -60,7 +60,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
     if (config.rehearse)
       rehearsals ??= rehearse(engine, { signal: resting.signal, lastRequestMs: () => server.lastRequestMs });
   };
-  const supervisor = superviseFor(engine, { config, inDockersPlace, onRefused: refused.resolve, onKnown });
+  const supervisor = superviseFor(engine, { config: current, inDockersPlace, onRefused: refused.resolve, onKnown });
   const host = readHostFacts();
   const routes = allRoutes({ engine, supervisor, spans, host });
   const server = new ApiServer({
@@ -137,7 +137,7 @@ async function writePidFile({ pidFile }: DaemonConfig): Promise<void> {
 }
 
 interface SuperviseOptions {
-  readonly config: DaemonConfig;
+  readonly config: () => DaemonConfig;
   readonly inDockersPlace: boolean;
   readonly onRefused: (why: string) => void;
   readonly onKnown: () => void;
@@ -189,6 +189,7 @@ function reloaded(now: DaemonConfig, next: DaemonConfig): DaemonConfig {
     runtimes: next.runtimes,
     defaultRuntime: next.defaultRuntime,
     defaultShmBytes: next.defaultShmBytes,
+    maxConcurrentBuilds: next.maxConcurrentBuilds,
     maxConcurrentDownloads: next.maxConcurrentDownloads,
     maxConcurrentUploads: next.maxConcurrentUploads,
     shutdownTimeoutSeconds: next.shutdownTimeoutSeconds,

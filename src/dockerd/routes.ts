@@ -1,7 +1,9 @@
 /** Every route of the engine, from the folders of its resources. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { call } from "../containerd/client.ts";
 import type { SpanStore } from "../trace/store.ts";
+import { buildCache } from "./build/cache-usage.ts";
 import { buildRoutes } from "./build/routes.ts";
 import type { HulldEngine } from "./compose.ts";
 import { distributionRoutes } from "./distribution/routes.ts";
@@ -33,6 +35,11 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
   const { engine, supervisor, spans, host } = parts;
   const { images, archives, volumes, networks, events, containerd, netd } = engine;
   const containers = () => engine.containers;
+  const builder = {
+    connect: () => supervisor.builder(),
+    isThere: () => supervisor.isBuilderThere,
+    hasCache: () => existsSync(join(engine.config.dataRoot, "buildkit")),
+  };
   const self = { name: "hulld", pid: process.pid, state: "running", restarts: 0 };
   return [
     ...systemRoutes({ version: () => versionAnswer(host), info: () => info(parts) }),
@@ -42,9 +49,9 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
       ...volumeRoutes({ volumes, events }),
       ...networkRoutes({ networks, containers }),
     ]),
-    ...diskUsageRoutes({ images, volumes, containers }),
+    ...diskUsageRoutes({ images, volumes, containers, buildCache: () => buildCache(builder) }),
     ...distributionRoutes,
-    ...buildRoutes,
+    ...buildRoutes({ builder, images }),
     ...traceRoutes({ spans, containerd, netd, containerId: (reference) => containerId(engine, reference) }),
     ...logRoutes(engine.config.dataRoot),
     ...statusRoutes({ daemons: () => [self, ...supervisor.daemons()], degraded: () => supervisor.degraded() }),

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export type RoleName = "hull" | "hulld" | "hull-containerd" | "hull-netd" | "hull-runc";
+export type RoleName = "hull" | "hulld" | "hull-containerd" | "hull-netd" | "hull-buildkitd" | "hull-runc";
 
 /** What to execute: file, then arguments that come before the role's own. */
 export interface Invocation {

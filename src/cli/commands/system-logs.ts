@@ -3,7 +3,7 @@ import { timestampOf } from "../format/timestamps.ts";
 import { write } from "../streams/output.ts";
 
 export const command: Command = {
-  usage: "[OPTIONS] [hulld|hull-containerd|hull-netd]",
+  usage: "[OPTIONS] [hulld|hull-containerd|hull-netd|hull-buildkitd]",
   operands: [0, 1],
   flags: [
     { name: "since", kind: "string", help: 'Show logs since a timestamp or a duration ago (e.g. "10m")' },

@@ -1,16 +1,60 @@
-/** /build, /session, /grpc: the builder is not there yet, and says so before it reads a context. */
+/** /build, /build/cancel, /build/prune, /session, /grpc: hull-buildkitd's, passed through. */
+import type { BuiltImages, PruneAnswer } from "../../buildkit/api.ts";
+import { jsonOf } from "../../buildkit/client.ts";
+import { HullError } from "../../platform/errors.ts";
+import type { ApiRequest } from "../http/request.ts";
+import type { ApiResponse } from "../http/response.ts";
 import type { Route } from "../http/route.ts";
-import { notYet } from "../system/routes.ts";
+import type { Images } from "../images/service.ts";
+import { askBuilder, type BuilderPort, passBuild } from "./pass-through.ts";
+import { passUpgraded } from "./upgraded.ts";
 
-export const buildRoutes: readonly Route[] = [
-  { method: "POST", path: "/build", handler: () => notYet("building images") },
-  { method: "POST", path: "/build/cancel", handler: () => notYet("building images") },
-  { method: "POST", path: "/session", handler: () => notYet("building images with BuildKit") },
-  { method: "POST", path: "/grpc", handler: () => notYet("building images with BuildKit") },
-  {
-    method: "POST",
-    path: "/build/prune",
-    // There is no build cache: nothing to remove is an honest answer, and `docker system prune` needs it.
-    handler: (_request, response) => response.json(200, { CachesDeleted: null, SpaceReclaimed: 0 }),
-  },
+export interface BuildPorts {
+  readonly builder: BuilderPort;
+  readonly images: Images;
+}
+
+export const buildRoutes = (ports: BuildPorts): readonly Route[] => [
+  { method: "POST", path: "/build", handler: (request, response) => build(ports, request, response) },
+  { method: "POST", path: "/build/cancel", handler: (request, response) => cancel(ports, request, response) },
+  { method: "POST", path: "/build/prune", handler: (request, response) => prune(ports, request, response) },
+  ...(["session", "grpc"] as const).map(
+    (kind): Route => ({
+      method: "POST",
+      path: `/${kind}`,
+      handler: (request, response) => passUpgraded(ports.builder, kind, { request, response }),
+    }),
+  ),
 ];
+
+async function build({ builder, images }: BuildPorts, request: ApiRequest, response: ApiResponse): Promise<void> {
+  const connection = await askBuilder(builder, "build", request);
+  await passBuild(connection, { request, response, onBuilt: (built) => take(images, built) });
+}
+
+/** What was built is known before the client asks for it. */
+async function take(images: Images, { built }: BuiltImages): Promise<void> {
+  if (built.length === 0) return;
+  await images.reload();
+  for (const { id, tags } of built) {
+    const image = images.catalog.byId.get(id);
+    if (!image) continue; // Removed again meanwhile.
+    for (const tag of tags) images.publish("tag", image, tag);
+  }
+}
+
+/** Where no builder runs, nothing is built. */
+async function cancel({ builder }: BuildPorts, request: ApiRequest, response: ApiResponse): Promise<void> {
+  if (request.query.text("id") === "") throw new HullError("invalid-argument", "missing build ID in query");
+  if (builder.isThere()) {
+    using connection = await askBuilder(builder, "cancel", request);
+    await jsonOf(connection);
+  }
+  response.empty(204);
+}
+
+async function prune({ builder }: BuildPorts, request: ApiRequest, response: ApiResponse): Promise<void> {
+  if (!builder.hasCache()) return response.json(200, { CachesDeleted: null, SpaceReclaimed: 0 });
+  using connection = await askBuilder(builder, "prune", request);
+  response.json(200, await jsonOf<PruneAnswer>(connection));
+}

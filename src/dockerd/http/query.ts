@@ -8,6 +8,11 @@ export class Query {
     this.#values = new URLSearchParams(text);
   }
 
+  /** As a query again. */
+  toString(): string {
+    return this.#values.toString();
+  }
+
   has(name: string): boolean {
     return this.#values.has(name);
   }

@@ -9,7 +9,7 @@ import type { ApiResponse } from "../http/response.ts";
 import type { Route } from "../http/route.ts";
 import { parseTimeNs } from "../time.ts";
 
-const daemons = ["hulld", "hull-containerd", "hull-netd"];
+const daemons = ["hulld", "hull-containerd", "hull-netd", "hull-buildkitd"];
 const KEPT_FILES = 3;
 const MAX_TAIL = 100_000;
 

@@ -6,6 +6,15 @@ export function containerdArgs(config: DaemonConfig): string[] {
   return [...roots(config), "--keel", keelPath(), "--log-level", config.logLevel];
 }
 
+export function buildkitdArgs(config: DaemonConfig): string[] {
+  return [
+    ...roots(config),
+    ...["--keel", keelPath(), "--log-level", config.logLevel],
+    ...given("--max-concurrent-builds", config.maxConcurrentBuilds === 0 ? "" : String(config.maxConcurrentBuilds)),
+    ...given("--idle-timeout", process.env.HULL_BUILDER_IDLE_SECONDS ?? ""),
+  ];
+}
+
 /** `inDockersPlace`: hulld serves /var/run/docker.sock, so its default bridge is docker0. */
 export function netdArgs(config: DaemonConfig, inDockersPlace: boolean): string[] {
   const { network } = config;

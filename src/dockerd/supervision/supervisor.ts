@@ -1,8 +1,11 @@
 /**
  * hull-containerd and hull-netd as hulld sees them: both kept running, their state remembered for info and status, the rest of
- * the engine told when one has come (back).
+ * the engine told when one has come (back). And hull-buildkitd, which runs while there is something to build.
  */
+import type { Socket } from "node:net";
 import { join } from "node:path";
+import { BUILDKITD_SOCKET } from "../../buildkit/api.ts";
+import { hold } from "../../buildkit/client.ts";
 import { type ContainerdClient, call, decodeEvent } from "../../containerd/client.ts";
 import { NETD_SOCKET, REFUSED_EXIT } from "../../network/api.ts";
 import type { NetdClient } from "../../network/client.ts";
@@ -11,10 +14,12 @@ import type { Log } from "../../platform/log.ts";
 import type { DaemonConfig } from "../config.ts";
 import type { DaemonStatus } from "../hull/status.ts";
 import { SupervisedDaemon } from "./daemon.ts";
-import { containerdArgs, netdArgs } from "./daemon-args.ts";
+import { buildkitdArgs, containerdArgs, netdArgs } from "./daemon-args.ts";
+import { OnDemandDaemon } from "./on-demand.ts";
 
 export interface SupervisorParts {
-  readonly config: DaemonConfig;
+  /** As it is now. */
+  readonly config: () => DaemonConfig;
   readonly inDockersPlace: boolean;
   readonly containerd: ContainerdClient;
   readonly netd: NetdClient;
@@ -44,10 +49,12 @@ export class Supervisor {
   readonly #degraded = new Map<string, readonly string[]>();
   readonly #containerd: SupervisedDaemon;
   readonly #netd: SupervisedDaemon;
+  readonly #buildkitd: OnDemandDaemon;
   readonly #ended = new AbortController();
 
   constructor(private readonly parts: SupervisorParts) {
-    const { config, containerd, netd, log } = parts;
+    const { containerd, netd, log } = parts;
+    const config = parts.config();
     this.storage = { driver: config.storageDriver || "overlay2", backingFilesystem: "" };
     const logDirectory = join(config.dataRoot, "logs");
     this.#containerd = new SupervisedDaemon({
@@ -70,20 +77,40 @@ export class Supervisor {
       refusedExit: REFUSED_EXIT,
       onRefused: parts.onRefused,
     });
+    this.#buildkitd = new OnDemandDaemon({
+      name: "hull-buildkitd",
+      socketPath: join(config.execRoot, BUILDKITD_SOCKET),
+      args: () => buildkitdArgs(parts.config()),
+      logDirectory,
+      hold,
+      log,
+    });
   }
 
   start(): void {
     this.#containerd.start();
     this.#netd.start();
+    this.#inBackground("hull-buildkitd", this.#buildkitd.adopt());
+  }
+
+  /** A new connection to hull-buildkitd, which is started where it does not run. */
+  builder(): Promise<Socket> {
+    return this.#buildkitd.connect();
+  }
+
+  get isBuilderThere(): boolean {
+    return this.#buildkitd.status !== undefined;
   }
 
   daemons(): readonly DaemonStatus[] {
-    return [this.#containerd, this.#netd].map(({ description, pid, state, restarts }) => ({
+    const kept = [this.#containerd, this.#netd].map(({ description, pid, state, restarts }) => ({
       name: description.name,
       pid,
       state,
       restarts,
     }));
+    const { status } = this.#buildkitd;
+    return status ? [...kept, status] : kept;
   }
 
   /** Sentences about what this host lacks. */
@@ -91,9 +118,11 @@ export class Supervisor {
     return [...this.#degraded.values()].flat();
   }
 
-  /** hull-containerd always ends; hull-netd only when nothing is left that needs it. */
+  /** hull-buildkitd and hull-containerd always end; hull-netd only when nothing is left that needs it. */
   async shutDown(): Promise<void> {
     this.#ended.abort();
+    // Before hull-containerd: what it cancels gives its snapshots back.
+    await this.#buildkitd.terminate(STOP_MS);
     const ending = this.#containerd.terminate(STOP_MS);
     const { done } = await this.#standDown();
     if (done) await this.#netd.terminate(STOP_MS);

@@ -13,6 +13,7 @@ import type { LocalVolumes } from "../volumes/service.ts";
 export interface UsagePorts {
   readonly images: Images;
   readonly volumes: LocalVolumes;
+  readonly buildCache: () => Promise<readonly object[]>;
   readonly containers: () => Pick<ContainerService, "usage">;
 }
 
@@ -32,9 +33,10 @@ async function answer(ports: UsagePorts, request: ApiRequest, response: ApiRespo
   const unknown = asked.find((kind) => !kinds.includes(kind));
   if (unknown !== undefined) throw new HullError("invalid-argument", `unknown object type: ${unknown}`);
   const wants = (kind: string) => asked.length === 0 || asked.includes(kind);
-  const [containers, volumes] = await Promise.all([
+  const [containers, volumes, buildCache] = await Promise.all([
     wants("container") ? ports.containers().usage(request.signal) : null,
     wants("volume") ? volumeUsage(ports.volumes) : null,
+    wants("build-cache") ? ports.buildCache() : null,
   ]);
   const { catalog } = ports.images;
   response.json(200, {
@@ -42,7 +44,7 @@ async function answer(ports: UsagePorts, request: ApiRequest, response: ApiRespo
     Images: wants("image") ? imageUsage(ports.images) : null,
     Containers: containers,
     Volumes: volumes,
-    BuildCache: wants("build-cache") ? [] : null,
+    BuildCache: buildCache,
   });
 }
 

@@ -25,6 +25,7 @@ export function versionAnswer(host: HostFacts): object {
       own("hull-containerd"),
       own("hull-runc"),
       own("hull-netd"),
+      own("hull-buildkitd"),
       own("keel"),
     ],
     ...engine,

@@ -1,0 +1,96 @@
+/** hull-buildkitd: builds images from Dockerfiles. Started by hulld when it is needed; ends itself when it has had no work for a while. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { KeelServe } from "../keel/serve.ts";
+import { codeOf, during, messageOf } from "../platform/errors.ts";
+import { type Log, openLog } from "../platform/log.ts";
+import { writeNow } from "../platform/standard-output.ts";
+import { listenUnix } from "../platform/unix-listener.ts";
+import { SpanStore } from "../trace/store.ts";
+import { Tracer } from "../trace/tracer.ts";
+import { BUILDKITD_SOCKET, REFUSED_EXIT } from "./api.ts";
+import { composeBuilder } from "./daemon/compose.ts";
+import { BuilderServer } from "./daemon/server.ts";
+import { type BuilderSettings, parseSettings } from "./settings.ts";
+
+const LOCK_PATIENCE_MS = 3000;
+const LOCK_STEP_MS = 20;
+
+/** Exit code: 0 after SIGTERM or without work, 1 when it cannot start, REFUSED_EXIT when it never will with these flags. */
+export async function main(argv: string[]): Promise<number> {
+  let settings: BuilderSettings;
+  try {
+    settings = parseSettings(argv);
+  } catch (error) {
+    writeNow("stderr", `${messageOf(error)}\n`);
+    return REFUSED_EXIT;
+  }
+  const log = openLog({ name: "hull-buildkitd", level: settings.logLevel, dataRoot: settings.dataRoot });
+  try {
+    await serve(settings, log);
+    return 0;
+  } catch (error) {
+    log.error("hull-buildkitd cannot go on", { error: messageOf(error) });
+    return 1;
+  }
+}
+
+async function serve(settings: BuilderSettings, log: Log): Promise<void> {
+  const startedAtMs = Date.now();
+  mkdirSync(join(settings.dataRoot, "buildkit"), { recursive: true, mode: 0o711 });
+  mkdirSync(join(settings.execRoot, "buildkit"), { recursive: true, mode: 0o711 });
+  const ended = terminated();
+  await using stack = new AsyncDisposableStack();
+  const spans = stack.use(new SpanStore(join(settings.dataRoot, "traces", "hull-buildkitd.db")));
+  const tracer = new Tracer("hull-buildkitd", spans);
+  const keel = stack.use(
+    await KeelServe.open({
+      path: settings.keel,
+      tracer,
+      onRestarted: (why) => log.warn("keel was started anew", { why }),
+      onLockLost: (path, error) => {
+        log.error("another hull-buildkitd has taken this root", { path, error: messageOf(error) });
+        process.exit(1);
+      },
+    }),
+  );
+  await lock(keel, join(settings.execRoot, "buildkit", "lock"));
+  const builder = await composeBuilder({ settings, keel, tracer, log });
+  stack.use(builder);
+  const server = new BuilderServer({ builder, tracer, log, startedAtMs, idleMs: settings.idleSeconds * 1000 });
+  const listener = await listenUnix({
+    path: join(settings.execRoot, BUILDKITD_SOCKET),
+    onConnection: (socket) => server.accept(socket),
+    allowHalfOpen: true,
+    onRecreated: (error) => {
+      if (error === undefined) log.warn("the socket file had gone and was made again");
+      else log.error("the socket file cannot be made again", { error: messageOf(error) });
+    },
+  });
+  log.info("ready", { ms: Date.now() - startedAtMs });
+  const why = await Promise.race([ended, server.idle]);
+  log.info("ending", { why });
+  await listener.close();
+  await server.close();
+}
+
+/** A predecessor that was killed may take a moment to let go: its keel ends after it. */
+async function lock(keel: KeelServe, path: string): Promise<void> {
+  const giveUpAt = Date.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      await keel.lock(path);
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "conflict" || Date.now() > giveUpAt)
+        throw during("another hull-buildkitd runs on this root", error);
+      await new Promise((resolve) => setTimeout(resolve, LOCK_STEP_MS));
+    }
+  }
+}
+
+function terminated(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+  });
+}

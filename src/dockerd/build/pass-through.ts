@@ -1,0 +1,95 @@
+/** Joins a client's request with hull-buildkitd: bytes both ways, each side at the pace of the slower one. hulld looks at heads only. */
+import type { Socket } from "node:net";
+import type { BuilderRequest, BuiltImages } from "../../buildkit/api.ts";
+import { answerOf, ask } from "../../buildkit/client.ts";
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import type { FramedSocket } from "../../platform/framed-socket.ts";
+import { formatTraceparent } from "../../trace/context.ts";
+import type { RequestBody } from "../http/body.ts";
+import type { ApiRequest } from "../http/request.ts";
+import type { ApiResponse } from "../http/response.ts";
+
+export interface BuilderPort {
+  /** A connection to hull-buildkitd, which is started where it does not run. */
+  connect(): Promise<Socket>;
+  /** It runs. */
+  isThere(): boolean;
+  /** Something was built under this root: there may be a cache. */
+  hasCache(): boolean;
+}
+
+/** One that was just ending when it was asked is asked again: it had taken nothing. */
+const ATTEMPTS = 3;
+
+/** A connection on which the request has been taken up. Throws hull-buildkitd's refusal. */
+export async function askBuilder(
+  port: BuilderPort,
+  kind: BuilderRequest["kind"],
+  request: ApiRequest,
+): Promise<FramedSocket> {
+  const asked = {
+    kind,
+    query: request.query.toString(),
+    version: request.version,
+    registryConfig: request.headers.get("x-registry-config") ?? "",
+    traceparent: formatTraceparent(request.span.context),
+  };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask(await port.connect(), asked);
+    } catch (error) {
+      const wasEnding = codeOf(error) === "unavailable" && attempt < ATTEMPTS;
+      if (!wasEnding) throw error;
+    }
+  }
+}
+
+/** Runs a build to its end; what it made is told to `onBuilt` before the client is told that it is over. */
+export async function passBuild(
+  connection: FramedSocket,
+  {
+    request,
+    response,
+    onBuilt,
+  }: { request: ApiRequest; response: ApiResponse; onBuilt(built: BuiltImages): Promise<void> },
+): Promise<void> {
+  using cut = connection;
+  const gone = () => cut[Symbol.dispose]();
+  request.signal.addEventListener("abort", gone, { once: true });
+  const sent = sendBody(request.body, connection);
+  try {
+    const { status } = await answerOf(connection);
+    const out = response.stream(status, "application/json");
+    try {
+      for await (const piece of connection) await out.write(piece);
+      await onBuilt((await connection.readLine()) as BuiltImages);
+    } catch (error) {
+      if (request.signal.aborted) throw error;
+      await out.write(errorLine(error));
+    }
+  } finally {
+    request.signal.removeEventListener("abort", gone);
+    gone();
+    await sent;
+  }
+}
+
+/** The daemon may answer before it has everything; a client that goes in the middle cuts the connection. */
+async function sendBody(body: RequestBody, connection: FramedSocket): Promise<void> {
+  try {
+    for await (const piece of body) await connection.write(piece);
+    await connection.writeEnd();
+  } catch (error) {
+    // Either the client has gone, whose upload is worthless, or the daemon has, which its answer's reader sees.
+    connection[Symbol.dispose]();
+    if (!(error instanceof HullError)) throw error;
+  }
+}
+
+const errorLine = (error: unknown): string => {
+  const message =
+    codeOf(error) === "unavailable"
+      ? "hull-buildkitd ended while it built; what was finished is kept, so run the build again"
+      : messageOf(error);
+  return `${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`;
+};
