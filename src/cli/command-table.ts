@@ -119,6 +119,14 @@ export const commandTable: readonly CommandEntry[] = [
     () => import("./commands/wait.ts"),
   ),
   // -- images
+  entry(
+    "image build",
+    ["build", "builder build"],
+    "Build an image from a Dockerfile",
+    () => import("./commands/build.ts"),
+  ),
+  entry("builder du", [], "Disk usage of the build cache", () => import("./commands/builder-du.ts")),
+  entry("builder prune", [], "Remove build cache", () => import("./commands/builder-prune.ts")),
   entry("image history", ["history"], "Show the history of an image", () => import("./commands/history.ts")),
   entry(
     "image import",
