@@ -4,8 +4,8 @@
  */
 import http2 from "node:http2";
 import type { Socket } from "node:net";
+import { GrpcRoutes, type StartCall } from "../platform/grpc/server.ts";
 import { listenUnix } from "../platform/unix-listener.ts";
-import { GrpcRoutes, type StartCall } from "./grpc/server.ts";
 import { serveTtrpcConnection } from "./ttrpc/server.ts";
 
 const MAX_STREAMS = 10_000;

@@ -2,6 +2,7 @@
  * How a client's calls reach hull-containerd: unary ones over ttrpc, which costs a fifth; streams, and calls that can be given up on the
  * other side too, over gRPC. Lifecycle: each connection is dialled by the first call that needs it, and again when it broke.
  */
+import { connect } from "node:net";
 import {
   create,
   type DescMessage,
@@ -12,7 +13,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import { GrpcTransport } from "./grpc/transport.ts";
+import { GrpcTransport } from "../platform/grpc/transport.ts";
 import { TtrpcClient } from "./ttrpc/client.ts";
 
 type CallHeaders = ConstructorParameters<typeof Headers>[0];
@@ -24,7 +25,7 @@ export class ContainerdTransport implements Transport, AsyncDisposable {
 
   /** `socketPath`: gRPC's; ttrpc's is beside it, as containerd has it. `headers` go with every call. */
   constructor(socketPath: string, headers: Readonly<Record<string, string>>) {
-    this.#grpc = new GrpcTransport(socketPath, headers);
+    this.#grpc = new GrpcTransport({ dial: () => connect({ path: socketPath }), peer: "hull-containerd", headers });
     this.#ttrpc = new TtrpcClient(`${socketPath}.ttrpc`);
     this.#headers = headers;
   }

@@ -3,9 +3,9 @@
  */
 import type { HandlerContext } from "@connectrpc/connect";
 import { HullError } from "../../platform/errors.ts";
+import type { StartCall } from "../../platform/grpc/server.ts";
 import { parseTraceparent } from "../../trace/context.ts";
 import type { Span, Tracer } from "../../trace/tracer.ts";
-import type { StartCall } from "../grpc/server.ts";
 import { parseIdentifier } from "../identifier.ts";
 
 export interface Call {

@@ -4,7 +4,7 @@
  */
 import { connect, type Socket } from "node:net";
 import { HullError } from "../../platform/errors.ts";
-import { codeOfAnswer, cutOff } from "../call-failure.ts";
+import { codeOfAnswer, cutOff } from "../../platform/grpc/call-failure.ts";
 import {
   decodeResponse,
   encodeFrame,
@@ -86,7 +86,7 @@ class Connection {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#socket.destroy();
-    for (const { method, reject } of this.#waiting.values()) reject(cutOff(method, why));
+    for (const { method, reject } of this.#waiting.values()) reject(cutOff("hull-containerd", method, why));
     this.#waiting.clear();
   }
 

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { create, type DescMethod, fromBinary, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { codeOf, grpcStatusOf, HullError, messageOf } from "../../platform/errors.ts";
-import type { StartCall } from "../grpc/server.ts";
+import type { StartCall } from "../../platform/grpc/server.ts";
 import {
   decodeRequest,
   encodeFrame,

@@ -14,7 +14,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { codeOf, grpcStatusOf, HullError, messageOf } from "../../platform/errors.ts";
+import { codeOf, grpcStatusOf, HullError, messageOf } from "../errors.ts";
 import { encodeMessage, encodeStatusMessage, MessageReader, parseTimeout } from "./frames.ts";
 
 export interface IncomingCall {

@@ -1,5 +1,5 @@
-/** What a call to hull-containerd failed with, the same over each transport. */
-import { type ErrorCode, grpcStatusOf, HullError } from "../platform/errors.ts";
+/** What a call to a daemon failed with, the same over each transport. */
+import { type ErrorCode, grpcStatusOf, HullError } from "../errors.ts";
 
 const codes = new Map(
   Object.entries(grpcStatusOf)
@@ -14,11 +14,11 @@ export function codeOfAnswer(status: number, named: string | undefined): ErrorCo
 }
 
 /** A call that was cut off. A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
-export function cutOff(method: string, cause: Error): HullError {
+export function cutOff(peer: string, method: string, cause: Error): HullError {
   const refused = /\bconnect (?:ECONNREFUSED|ENOENT)\b/.exec(cause.message)?.[0];
   const message =
     refused === undefined
       ? `${method}: ${cause.message}`
-      : `hull-containerd does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
+      : `${peer} does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
   return new HullError("unavailable", message, { cause });
 }

@@ -1,5 +1,5 @@
 /** gRPC's framing and texts (grpc PROTOCOL-HTTP2.md): length-prefixed messages, percent-encoded status messages, timeouts. */
-import { HullError } from "../../platform/errors.ts";
+import { HullError } from "../errors.ts";
 
 const HEAD_BYTES = 5;
 /** Larger messages are refused; bulk bytes travel in many. */

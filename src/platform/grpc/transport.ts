@@ -1,9 +1,9 @@
 /**
- * connectrpc's Transport as gRPC over one kept HTTP/2 connection on a unix socket. Lifecycle: the first call dials; a connection
+ * connectrpc's Transport as gRPC over one kept HTTP/2 connection. Lifecycle: the first call dials; a connection
  * that broke fails the calls on it with `unavailable` and the next call dials again; disposal closes it. Failures are HullErrors.
  */
 import http2 from "node:http2";
-import net from "node:net";
+import type { Duplex } from "node:stream";
 import {
   create,
   type DescMessage,
@@ -16,8 +16,8 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import { HullError } from "../../platform/errors.ts";
-import { codeOfAnswer, cutOff } from "../call-failure.ts";
+import { HullError } from "../errors.ts";
+import { codeOfAnswer, cutOff } from "./call-failure.ts";
 import { decodeStatusMessage, encodeMessage, formatTimeout, MessageReader } from "./frames.ts";
 
 type CallHeaders = ConstructorParameters<typeof Headers>[0];
@@ -25,13 +25,19 @@ type Trailers = Readonly<Record<string, string | string[] | number | undefined>>
 
 const CANCEL = 8;
 
+export interface GrpcTransportOptions {
+  /** A new connection; throws where there can be none any more. */
+  readonly dial: () => Duplex;
+  /** Who answers there, for messages. */
+  readonly peer: string;
+  /** Of every call. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export class GrpcTransport implements Transport, AsyncDisposable {
   #session: http2.ClientHttp2Session | undefined;
 
-  constructor(
-    private readonly socketPath: string,
-    private readonly headers: Readonly<Record<string, string>>,
-  ) {}
+  constructor(private readonly options: GrpcTransportOptions) {}
 
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -74,7 +80,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     const { method, signal, timeoutMs, header } = request;
     const asked = Object.fromEntries(new Headers(header));
     const stream = this.#connected().request({
-      ...this.headers,
+      ...this.options.headers,
       ...asked,
       ":method": "POST",
       ":path": `/${method.parent.typeName}/${method.name}`,
@@ -82,13 +88,12 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       te: "trailers",
       ...(timeoutMs !== undefined && { "grpc-timeout": formatTimeout(timeoutMs) }),
     });
-    return new Exchange(stream, { name: method.name, signal, timeoutMs });
+    return new Exchange(stream, { peer: this.options.peer, name: method.name, signal, timeoutMs });
   }
 
   #connected(): http2.ClientHttp2Session {
     if (this.#session && !this.#session.closed && !this.#session.destroyed) return this.#session;
-    const path = this.socketPath;
-    const session = http2.connect("http://localhost", { createConnection: () => net.connect({ path }) });
+    const session = http2.connect("http://localhost", { createConnection: this.options.dial });
     const forget = (): void => {
       if (this.#session === session) this.#session = undefined;
     };
@@ -109,6 +114,7 @@ interface OpenRequest {
 }
 
 interface ExchangeOptions {
+  readonly peer: string;
   readonly name: string;
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
@@ -127,7 +133,7 @@ class Exchange {
     private readonly options: ExchangeOptions,
   ) {
     const reader = new MessageReader();
-    const { name, signal, timeoutMs } = options;
+    const { peer, name, signal, timeoutMs } = options;
     const late = (): void =>
       this.#fail(new HullError("deadline-exceeded", `${name}: no answer within ${timeoutMs} ms`));
     const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
@@ -140,7 +146,7 @@ class Exchange {
       if (this.#queue.length > 8) stream.pause();
       this.#wake();
     });
-    stream.on("error", (error) => this.#fail(cutOff(name, error)));
+    stream.on("error", (error) => this.#fail(cutOff(peer, name, error)));
     stream.on("close", () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);
