@@ -9,6 +9,9 @@ import { parseInstruction } from "./instruction.ts";
 import { atPlace, complaint, dockerfileError, type SourceError } from "./source-error.ts";
 import { LineReader, readLines, shown } from "./source-lines.ts";
 
+/** Docker has no such limit: the kernel's for layers is reached long before. */
+const mostInstructions = 10_000;
+
 /** Reads the file whole: `file` is the name that errors show. */
 export function parseDockerfile(data: Buffer, file: string): Dockerfile {
   const { lines, directives, instructions, emptyContinuations } = parseFile(data, file);
@@ -76,6 +79,9 @@ function parseFile(data: Buffer, file: string): ParsedFile {
   const emptyContinuations: SourceRange[] = [];
   for (let line = reader.next(); line !== undefined; line = reader.next()) {
     const { location } = line;
+    if (instructions.length === mostInstructions) {
+      throw atPlace(complaint(`dockerfile has more than ${mostInstructions} instructions`), location, lines);
+    }
     try {
       instructions.push(parseInstruction(line, directives.escape));
     } catch (error) {

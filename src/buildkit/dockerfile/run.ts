@@ -11,10 +11,10 @@ export function parseRun(flagWords: readonly string[], command: CommandForm): Fi
   const network = flags.text("network");
   const security = flags.text("security");
   if (given(flagWords, "network") && !["default", "none", "host"].includes(network)) {
-    throw complaint(`invalid network mode ${quoted(network)}`, network);
+    throw complaint(`invalid network mode ${quoted(network)}`, `=${network}`);
   }
   if (given(flagWords, "security") && !["sandbox", "insecure"].includes(security)) {
-    throw complaint(`security ${quoted(security)} is not valid`, security);
+    throw complaint(`security ${quoted(security)} is not valid`, `=${security}`);
   }
   return { command, mounts: flags.texts("mount").map(parseMount), network, security, devices: flags.texts("device") };
 }

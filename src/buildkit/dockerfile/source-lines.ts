@@ -2,14 +2,14 @@
 import type { SourceRange } from "../graph/vertex.ts";
 import type { Directives, HereDocument } from "./ast.ts";
 import { type Mark, marksOf, withoutLeadingTabs } from "./here-document.ts";
-import { atPlace, complaint } from "./source-error.ts";
+import { atPlace, complaint, type SourceError } from "./source-error.ts";
 import { trim, trimStart } from "./text.ts";
 import { jsonArrayOf, splitLine } from "./words.ts";
 
 /** Docker's limit: what its line reader's buffer holds. */
 const longestLine = 65535;
 /** Docker has no such limit; it is far above every file that somebody wrote and bounds what a bad one costs. */
-const largestFile = 16 * 1024 * 1024;
+const largestFile = 4 * 1024 * 1024;
 
 /** A here-document with its body as the file has it. */
 export type Body = HereDocument & { readonly raw: string };
@@ -26,25 +26,38 @@ export interface LogicalLine {
 /** The file's lines without "\n". What is too long is refused before it is decoded: the cost does not grow with its length. */
 export function readLines(data: Buffer, file: string): readonly string[] {
   const start = data[0] === 0xef && data[1] === 0xbb && data[2] === 0xbf ? 3 : 0;
-  for (let at = start, number = 1; at < data.length; number++) {
-    const length = data.subarray(at, at + longestLine + 1).indexOf(0x0a);
-    const last = length < 0 && data.length - at <= longestLine;
-    if (last) break;
-    if (length < 0 || at > largestFile) throw tooLarge(data.subarray(start, at + 500), file, number, length < 0);
-    at += length + 1;
+  const within = data.subarray(start, start + largestFile + 1);
+  let number = 1;
+  for (let at = 0; at < within.length; number++) {
+    const newline = within.indexOf(0x0a, at);
+    const end = newline < 0 ? within.length : newline;
+    if (end - at > longestLine) {
+      throw tooLarge(`dockerfile line greater than max allowed size of ${longestLine}`, within, { file, number, at });
+    }
+    at = end + 1;
   }
-  return data.toString("utf8", start).split("\n");
+  if (within.length > largestFile) {
+    throw tooLarge(`dockerfile greater than max allowed size of ${largestFile}`, within, { file, number: 1, at: 0 });
+  }
+  return within.toString("utf8").split("\n");
 }
 
-function tooLarge(head: Buffer, file: string, line: number, isLine: boolean): Error {
-  const message = isLine
-    ? `dockerfile line greater than max allowed size of ${longestLine}`
-    : `dockerfile greater than max allowed size of ${largestFile}`;
-  return atPlace(
-    complaint(message),
-    { file, startLine: line, endLine: line },
-    shown(head.toString("utf8").split("\n")),
+interface LineStart {
+  readonly file: string;
+  readonly number: number;
+  /** Offset of its first byte. */
+  readonly at: number;
+}
+
+/** Shows the beginning of the line and what stands before it. */
+function tooLarge(message: string, data: Buffer, { file, number, at }: LineStart): SourceError {
+  const lines = shown(
+    data
+      .toString("utf8", 0, at + 500)
+      .split("\n")
+      .slice(0, number),
   );
+  return atPlace(complaint(message), { file, startLine: number, endLine: number }, lines);
 }
 
 /** The lines as errors show them. */
