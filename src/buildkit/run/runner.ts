@@ -5,7 +5,8 @@
  * namespace of its own in which the layer is mounted, and is tied to this process: when either goes nothing of it stays.
  */
 import { randomBytes } from "node:crypto";
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { KeelServe } from "../../keel/serve.ts";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import { cgroupPlace } from "../../runc/cgroup/place.ts";
@@ -112,7 +113,6 @@ export class CommandRunner implements Runner {
 
 /** overlayfs marks the work directory of a volatile mount, and would refuse another mount of it. */
 function forgetVolatile(work: string): void {
-  if (work === "") return;
-  const own = `${work}/work/incompat`;
-  if (readdirSync(work).includes("work")) rmSync(own, { recursive: true, force: true });
+  const mark = join(work, "work/incompat");
+  if (existsSync(mark)) rmSync(mark, { recursive: true });
 }

@@ -165,6 +165,17 @@ const kept = new Map<string, SeccompProgram>();
 
 /** `arch`: Go's name of the machine's architecture. Throws `invalid-argument`. */
 export function compileSeccomp(policy: SeccompPolicy, arch: string): SeccompProgram {
+  const last = latest.get(policy);
+  if (last?.arch === arch) return last.program;
+  const program = compileByContent(policy, arch);
+  latest.set(policy, { arch, program });
+  return program;
+}
+
+/** Who compiles the same object again has its program at once. */
+const latest = new WeakMap<SeccompPolicy, { readonly arch: string; readonly program: SeccompProgram }>();
+
+function compileByContent(policy: SeccompPolicy, arch: string): SeccompProgram {
   const key = `${arch} ${JSON.stringify(policy, (_, value) => (typeof value === "bigint" ? value.toString() : value))}`;
   const found = kept.get(key);
   if (found) return found;
