@@ -29,6 +29,9 @@ const setting = (flag: string, kind: SettingKind, help: string, options: Options
 export const settings: readonly Setting[] = [
   setting("bip", "text", "Address of the default bridge (CIDR)"),
   setting("bridge", "text", "Attach containers to this bridge", { short: "b" }),
+  setting("builder-idle-timeout", "int", "Seconds without builds after which hull-buildkitd ends (default 600)", {
+    reloads: true,
+  }),
   setting("cgroup-parent", "text", "Parent cgroup of all containers"),
   setting("config-file", "text", "Daemon configuration file", { key: "" }),
   setting("containerd", "text", "Refused: hulld starts its own containerd", { key: "containerd" }),

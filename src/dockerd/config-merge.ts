@@ -110,6 +110,7 @@ function buildConfig(values: Given, configFile: string): DaemonConfig {
     rehearse: read("bool", "rehearse") ?? true,
     insecureRegistries: read("list", "insecure-registry") ?? [],
     registryMirrors: mirrorsOf(read("list", "registry-mirror") ?? []),
+    builderIdleSeconds: notNegative("builder-idle-timeout", read("int", "builder-idle-timeout") ?? 0),
     maxConcurrentBuilds: notNegative("max-concurrent-builds", read("int", "max-concurrent-builds") ?? 0),
     maxConcurrentDownloads: positive("max-concurrent-downloads", read("int", "max-concurrent-downloads") ?? 3),
     maxConcurrentUploads: positive("max-concurrent-uploads", read("int", "max-concurrent-uploads") ?? 5),

@@ -68,7 +68,8 @@ export interface DaemonConfig {
   readonly seccompProfile: string;
   /** Seconds a stopping daemon waits for containers. */
   readonly shutdownTimeoutSeconds: number;
-  /** 0: the builder chooses. */
+  /** 0: the builder chooses, here and in the next. */
+  readonly builderIdleSeconds: number;
   readonly maxConcurrentBuilds: number;
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;

@@ -189,6 +189,7 @@ function reloaded(now: DaemonConfig, next: DaemonConfig): DaemonConfig {
     runtimes: next.runtimes,
     defaultRuntime: next.defaultRuntime,
     defaultShmBytes: next.defaultShmBytes,
+    builderIdleSeconds: next.builderIdleSeconds,
     maxConcurrentBuilds: next.maxConcurrentBuilds,
     maxConcurrentDownloads: next.maxConcurrentDownloads,
     maxConcurrentUploads: next.maxConcurrentUploads,

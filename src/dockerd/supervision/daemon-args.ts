@@ -11,7 +11,7 @@ export function buildkitdArgs(config: DaemonConfig): string[] {
     ...roots(config),
     ...["--keel", keelPath(), "--log-level", config.logLevel],
     ...given("--max-concurrent-builds", config.maxConcurrentBuilds === 0 ? "" : String(config.maxConcurrentBuilds)),
-    ...given("--idle-timeout", process.env.HULL_BUILDER_IDLE_SECONDS ?? ""),
+    ...given("--idle-timeout", config.builderIdleSeconds === 0 ? "" : String(config.builderIdleSeconds)),
   ];
 }
 
