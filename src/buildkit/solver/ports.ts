@@ -48,6 +48,17 @@ export interface Layers {
   stack(base: LayerStack, layer: LayerStack, signal: AbortSignal): Promise<LayerStack>;
 }
 
+/**
+ * Keeps snapshots that the build cache names from being collected, also while the builder does not run. By chainId, not counted.
+ * Lifecycle: `hold` after the commit and before the record is written -> `release` when no record names it; `list` finds what a killed builder left.
+ */
+export interface Holds {
+  hold(chainId: string): Promise<void>;
+  /** Of one that is not held: nothing. */
+  release(chainId: string): Promise<void>;
+  list(): Promise<readonly string[]>;
+}
+
 /** What becomes of one entry: see `Files.place`. */
 export interface Placement {
   /** Relative to the layer's root; what it leads through is resolved in the root already. */
