@@ -1,10 +1,12 @@
 /** The cgroup of one command: whether the kernel killed something in it for memory, its end. */
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { again } from "../../keel/again.ts";
+import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { codeOf, during } from "../../platform/errors.ts";
 import { killAll, removeCgroupTrees } from "../../runc/cgroup/control.ts";
-import type { CgroupPlace } from "../../runc/cgroup/place.ts";
+import { type CgroupPlace, directoriesOf } from "../../runc/cgroup/place.ts";
 
 /** Processes of it that the kernel has killed because its memory limit was reached. */
 export async function oomKills({ memory, oomVersion }: CgroupPlace): Promise<number> {
@@ -23,4 +25,21 @@ export async function endCgroup(keel: Pick<KeelServe, "run">, place: CgroupPlace
   await killAll(place);
   const operations = await removeCgroupTrees(place);
   await again(() => keel.run(operations, { attempt: "remove the command's cgroup" }));
+}
+
+/** Directories that commands' cgroups were made in: they stay while the builder runs and go at its end unless others use them. */
+export class CgroupParents {
+  readonly #seen = new Set<string>();
+
+  note(place: CgroupPlace): void {
+    for (const path of directoriesOf(place)) this.#seen.add(dirname(path));
+  }
+
+  async remove(keel: Pick<KeelServe, "run">): Promise<void> {
+    const tolerate = ["ENOENT", "EBUSY", "ENOTEMPTY", "EPERM", "EROFS"] as const;
+    const operations = [...this.#seen].map((path) =>
+      operation("rmdir", { path }, { tolerate, cause: "empty cgroup parent" }),
+    );
+    await again(() => keel.run(operations, { attempt: "remove empty cgroups" }));
+  }
 }

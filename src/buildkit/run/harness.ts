@@ -93,7 +93,7 @@ export interface HowToRun {
 }
 
 export class TestBuilder implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), "hull-run-"));
+  readonly directory: string;
   readonly root = new TestRoot();
   readonly networks = new FakeNetworks();
   readonly warnings: string[] = [];
@@ -102,20 +102,24 @@ export class TestBuilder implements AsyncDisposable {
   readonly runner: CommandRunner;
   #layers = 0;
 
-  private constructor(readonly keel: KeelServe) {
-    this.cgroupParent = `/hull-run-test-${process.pid}`;
+  private constructor(
+    readonly keel: KeelServe,
+    directory: string,
+  ) {
+    this.directory = directory;
+    this.cgroupParent = "/hull-run-test";
     this.caches = new CacheMounts(join(this.directory, "data/buildkit/cache-mounts"), keel);
     this.runner = this.newRunner();
   }
 
-  static async open(): Promise<TestBuilder> {
-    return new TestBuilder(await KeelServe.open());
+  static async open(directory = mkdtempSync(join(tmpdir(), "hull-run-"))): Promise<TestBuilder> {
+    return new TestBuilder(await KeelServe.open(), directory);
   }
 
   /** As the builder's next process has it. */
-  newRunner(networks: Networks = this.networks): CommandRunner {
+  newRunner(networks: Networks = this.networks, directory = this.directory): CommandRunner {
     const { keel, caches, cgroupParent } = this;
-    const roots = { dataRoot: join(this.directory, "data"), execRoot: join(this.directory, "exec") };
+    const roots = { dataRoot: join(directory, "data"), execRoot: join(directory, "exec") };
     return new CommandRunner({
       ...{ ...roots, keel, caches, networks, cgroupParent },
       warn: (message) => this.warnings.push(message),
@@ -154,7 +158,7 @@ export class TestBuilder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.runner.settled();
+    await this.runner.close();
     await this.keel[Symbol.asyncDispose]();
     this.root[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
@@ -162,3 +166,10 @@ export class TestBuilder implements AsyncDisposable {
 }
 
 export const ready = (mount: RunMount, directories: readonly string[] = []): ReadyMount => ({ mount, directories });
+
+/** Runs a command and tells when it has begun; for a process that is killed then. */
+export async function doomed(directory: string, script: string): Promise<void> {
+  const builder = await TestBuilder.open(directory);
+  const onOutput = (): void => void process.stdout.write("begun\n");
+  await builder.run(script, { onOutput });
+}

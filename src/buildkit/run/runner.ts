@@ -1,21 +1,21 @@
 /**
  * Runs the command of a RUN vertex on a layer.
  *
- * Lifecycle: `CommandRunner` -> `recover` once at the builder's start -> any number of `run`s -> `settled` before its end. A command lives in a mount
+ * Lifecycle: `CommandRunner` -> `recover` once at the builder's start -> any number of `run`s -> `close` at its end. A command lives in a mount
  * namespace of its own in which the layer is mounted, and is tied to this process: when either goes nothing of it stays.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { KeelServe } from "../../keel/serve.ts";
-import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 import { cgroupPlace } from "../../runc/cgroup/place.ts";
 import { type HostFacts, readHostFacts } from "../../runc/host-facts.ts";
 import type { RunVertex } from "../graph/vertex.ts";
 import type { OpenLayer, Runner, RunOutcome } from "../solver/ports.ts";
 import type { CacheMounts } from "./cache-mounts.ts";
 import { type Command, runCommand } from "./command.ts";
-import { endCgroup } from "./command-cgroup.ts";
+import { CgroupParents, endCgroup } from "./command-cgroup.ts";
 import type { Networks } from "./network.ts";
 import { RunDirectories, type RunDirectory, type RunRoots } from "./run-directory.ts";
 import { findStubs, pathsBelow, removeStubs, type Stub } from "./stubs.ts";
@@ -38,6 +38,7 @@ export class CommandRunner implements Runner {
   readonly #options: RunnerOptions;
   readonly #directories: RunDirectories;
   readonly #facts: HostFacts;
+  readonly #cgroupParents = new CgroupParents();
   /** Clean-ups that nobody waits for. */
   readonly #endings = new Set<Promise<void>>();
 
@@ -79,8 +80,7 @@ export class CommandRunner implements Runner {
     } catch (error) {
       // Of a command that failed on its own nothing is left; one that was cut short may have lost its supervisor first.
       await this.#endCgroup(cgroupsPath, id);
-      if (signal.aborted && codeOf(error) !== "cancelled")
-        throw new HullError("cancelled", `RUN ${vertex.argv.join(" ")}: cancelled`, { cause: error });
+      if (signal.aborted) throw new HullError("cancelled", `RUN ${vertex.argv.join(" ")}: cancelled`, { cause: error });
       throw error;
     } finally {
       removeStubs(layer.upper, stubs);
@@ -94,13 +94,21 @@ export class CommandRunner implements Runner {
     while (this.#endings.size > 0) await Promise.all(this.#endings);
   }
 
+  /** Nothing runs any more, and nothing is run afterwards. */
+  async close(): Promise<void> {
+    await this.settled();
+    await this.#cgroupParents.remove(this.#options.keel);
+  }
+
   async #end(directory: RunDirectory, cgroupsPath: string): Promise<void> {
     await this.#endCgroup(cgroupsPath, directory.id);
     await this.#directories.remove(directory);
   }
 
   async #endCgroup(cgroupsPath: string, id: string): Promise<void> {
-    await endCgroup(this.#options.keel, cgroupPlace(this.#facts.cgroups, cgroupsPath, id));
+    const place = cgroupPlace(this.#facts.cgroups, cgroupsPath, id);
+    this.#cgroupParents.note(place);
+    await endCgroup(this.#options.keel, place);
   }
 
   #later(work: () => Promise<void>): void {
