@@ -105,15 +105,16 @@ export class TestBuilder implements AsyncDisposable {
   private constructor(
     readonly keel: KeelServe,
     directory: string,
+    networks?: Networks,
   ) {
     this.directory = directory;
     this.cgroupParent = "/hull-run-test";
     this.caches = new CacheMounts(join(this.directory, "data/buildkit/cache-mounts"), keel);
-    this.runner = this.newRunner();
+    this.runner = this.newRunner(networks);
   }
 
-  static async open(directory = mkdtempSync(join(tmpdir(), "hull-run-"))): Promise<TestBuilder> {
-    return new TestBuilder(await KeelServe.open(), directory);
+  static async open(directory = mkdtempSync(join(tmpdir(), "hull-run-")), networks?: Networks): Promise<TestBuilder> {
+    return new TestBuilder(await KeelServe.open(), directory, networks);
   }
 
   /** As the builder's next process has it. */
