@@ -108,7 +108,7 @@ const childrenOf = (pid: number): number[] =>
 async function doomedBuilder(directory: string, word: string): Promise<ChildProcess> {
   const program = `
     import { doomed } from ${JSON.stringify(join(import.meta.dirname, "harness.ts"))};
-    await doomed(${JSON.stringify(directory)}, "echo started; sleep 600; : ${word}");`;
+    await doomed(${JSON.stringify({ directory, cgroupParent: builder.cgroupParent })}, "echo started; sleep 600; : ${word}");`;
   const child = spawn(process.execPath, ["-e", program], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, TMPDIR: directory },

@@ -1,7 +1,7 @@
 /** For tests: a runner on plain directories, without hull-containerd and hull-netd. The root file system is Debian's busybox. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { TestRoot } from "../../keel/container-harness.ts";
 import { KeelServe } from "../../keel/serve.ts";
 import type { RunMount, RunVertex } from "../graph/vertex.ts";
@@ -92,6 +92,13 @@ export interface HowToRun {
   readonly onOutput?: (stream: 1 | 2, data: Uint8Array) => void | Promise<void>;
 }
 
+export interface TestBuilderOptions {
+  /** A new temporary one by default, whose name the cgroups' parent has. */
+  readonly directory?: string;
+  readonly cgroupParent?: string;
+  readonly networks?: Networks;
+}
+
 export class TestBuilder implements AsyncDisposable {
   readonly directory: string;
   readonly root = new TestRoot();
@@ -104,17 +111,16 @@ export class TestBuilder implements AsyncDisposable {
 
   private constructor(
     readonly keel: KeelServe,
-    directory: string,
-    networks?: Networks,
+    { directory, cgroupParent, networks }: TestBuilderOptions,
   ) {
-    this.directory = directory;
-    this.cgroupParent = "/hull-run-test";
+    this.directory = directory ?? mkdtempSync(join(tmpdir(), "hull-run-"));
+    this.cgroupParent = cgroupParent ?? `/${basename(this.directory)}`;
     this.caches = new CacheMounts(join(this.directory, "data/buildkit/cache-mounts"), keel);
     this.runner = this.newRunner(networks);
   }
 
-  static async open(directory = mkdtempSync(join(tmpdir(), "hull-run-")), networks?: Networks): Promise<TestBuilder> {
-    return new TestBuilder(await KeelServe.open(), directory, networks);
+  static async open(options: TestBuilderOptions = {}): Promise<TestBuilder> {
+    return new TestBuilder(await KeelServe.open(), options);
   }
 
   /** As the builder's next process has it. */
@@ -169,8 +175,8 @@ export class TestBuilder implements AsyncDisposable {
 export const ready = (mount: RunMount, directories: readonly string[] = []): ReadyMount => ({ mount, directories });
 
 /** Runs a command and tells when it has begun; for a process that is killed then. */
-export async function doomed(directory: string, script: string): Promise<void> {
-  const builder = await TestBuilder.open(directory);
+export async function doomed(options: TestBuilderOptions, script: string): Promise<void> {
+  const builder = await TestBuilder.open(options);
   const onOutput = (): void => void process.stdout.write("begun\n");
   await builder.run(script, { onOutput });
 }

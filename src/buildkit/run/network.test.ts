@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { KeelServe } from "../../keel/serve.ts";
 import { type Engine, TestHost } from "../../network/netd-harness.ts";
+import { cgroupPlace } from "../../runc/cgroup/place.ts";
+import { readHostFacts } from "../../runc/host-facts.ts";
+import { endCgroup } from "./command-cgroup.ts";
 
 let host: TestHost;
 let engine: Engine;
@@ -11,7 +15,13 @@ before(async () => {
   await host.ready();
   engine = await host.engine("one");
 });
-after(() => host[Symbol.asyncDispose]());
+after(async () => {
+  await using keel = await KeelServe.open();
+  await endCgroup(keel, cgroupPlace(readHostFacts().cgroups, cgroupParent, ""));
+  await host[Symbol.asyncDispose]();
+});
+
+const cgroupParent = `/hull-run-network-${process.pid}`;
 
 /** Runs statements in a process on that host, which has `builder` and `netd`; what they return. */
 function onHost<T>(statements: string): T {
@@ -22,7 +32,8 @@ function onHost<T>(statements: string): T {
     import { NetdNetworks } from ${here("network.ts")};
     import { openNetdClient } from ${here("../../network/client.ts")};
     const netd = openNetdClient(${JSON.stringify(engine.execRoot)});
-    const builder = await TestBuilder.open(${JSON.stringify(directory)}, new NetdNetworks(netd));
+    const builder = await TestBuilder.open({
+      directory: ${JSON.stringify(directory)}, cgroupParent: "${cgroupParent}", networks: new NetdNetworks(netd) });
     const endpoints = async () => (await netd.call("listNetworks", {})).flatMap(({ endpoints }) => endpoints);
     const result = await (async () => { ${statements} })();
     console.log(JSON.stringify(result));
