@@ -29,6 +29,17 @@ const cases: readonly Case[] = [
     exitCode: 137,
   },
   { title: "/dev/stdout can be opened", script: "echo there > /dev/stdout", stdout: "there\n" },
+  {
+    title: "/dev/stderr and /dev/stdout can be opened by a user that is not root",
+    script: "echo out > /dev/stdout; busybox test -w /dev/stderr && echo ok",
+    vertex: { user: "bob" },
+    stdout: "out\nok\n",
+  },
+  {
+    title: "it is no likelier to be killed for memory than a container",
+    script: "cat /proc/self/oom_score_adj",
+    stdout: "0\n",
+  },
   { title: "without a user it is root with the home of root", script: "id -u; echo $HOME", stdout: "0\n/root\n" },
   {
     title: "a user by name has its groups and its home",

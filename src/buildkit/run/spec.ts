@@ -64,6 +64,7 @@ function processOf({ vertex, env }: SpecRequest, capabilities: readonly string[]
       ? { bounding: capabilities, effective: capabilities, permitted: capabilities }
       : { bounding: capabilities },
     rlimits: limits.ulimits.map(rlimitOf),
+    oomScoreAdj: 0,
   };
 }
 
