@@ -1,0 +1,170 @@
+/** `POST /build` from its query to the last line of its answer. */
+import { familiarReference, type Reference } from "../../oci/reference.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
+import type { FramedSocket } from "../../platform/framed-socket.ts";
+import type { BuiltImages } from "../api.ts";
+import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
+import type { FileTree } from "../files/entry.ts";
+import { unusedBuildArgsLine } from "../graph/plan-build.ts";
+import type { Downloads } from "../solver/ports.ts";
+import { auxLine, errorLine, short, streamLine } from "./classic-lines.ts";
+import { tellSteps } from "./classic-progress.ts";
+import { type ClassicOptions, parseClassicQuery } from "./classic-request.ts";
+import { findDockerfile } from "./find-dockerfile.ts";
+import { type ImageBuild, type ImageBuildParts, planImages } from "./image-build.ts";
+import type { BuilderCall } from "./server.ts";
+import { VertexLogs } from "./vertex-log.ts";
+
+/** A context that was received; its files stay until it is disposed of. */
+export interface ReceivedContext extends AsyncDisposable {
+  readonly tree: FileTree;
+}
+
+export interface ClassicParts extends ImageBuildParts {
+  /** Takes the body of a build, a tar in any compression, into the store of contexts. Waits its turn. */
+  readonly receive: (
+    body: AsyncIterable<Uint8Array>,
+    options: { build: string; signal: AbortSignal },
+  ) => Promise<ReceivedContext>;
+  readonly images: BaseImages;
+  readonly downloads: Downloads;
+  /** Stores the image and gives it its names; Docker's id. */
+  readonly write: (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) => Promise<string>;
+  /** For what waits to be told. */
+  readonly scratch: string;
+}
+
+export interface ClassicCall extends BuilderCall {
+  /** Unique among the builds of this daemon. */
+  readonly id: string;
+}
+
+/** Throws before its answer has begun; afterwards what went wrong is its last line. */
+export async function classicBuild(parts: ClassicParts, call: ClassicCall): Promise<void> {
+  const { connection, request, signal } = call;
+  const options = parseClassicQuery(request.query);
+  if (options.remote !== "")
+    throw new HullError(
+      "unimplemented",
+      `building from ${options.remote} is not available yet: send its files as the context`,
+    );
+  await using context = await parts.receive(connection, { build: call.id, signal });
+  const { name, data, tree } = await findDockerfile(context.tree, options.dockerfile);
+  await using logs = new VertexLogs(parts.scratch);
+  const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, logs });
+  await using build = await planImages(parts, asked);
+  const answer = new ClassicAnswer(connection, options.quiet);
+  let built: BuiltImages = { built: [] };
+  try {
+    const { id, tags } = await run(parts, build, { options, logs, answer, signal });
+    built = { built: [{ id, tags }] };
+  } catch (error) {
+    await answer.fail(signal.aborted ? (signal.reason as unknown) : error);
+  }
+  await connection.writeEnd();
+  await connection.writeLine(built);
+}
+
+interface Running {
+  readonly options: ClassicOptions;
+  readonly logs: VertexLogs;
+  readonly answer: ClassicAnswer;
+  readonly signal: AbortSignal;
+}
+
+async function run(
+  parts: ClassicParts,
+  build: ImageBuild,
+  { options, logs, answer, signal }: Running,
+): Promise<{ readonly id: string; readonly tags: readonly string[] }> {
+  const platform = build.plan.platforms[0]!;
+  const solved = build.finish().finally(() => logs.finish());
+  const told = tellSteps({
+    steps: platform.steps,
+    logs,
+    removes: options.removes,
+    idOf: async ({ stage, entries }) => build.stepImage(platform, stage, entries),
+    send: (text) => answer.send(text),
+  });
+  // Both end whatever happens to the other: a failed build is told as far as it came, and a client that has gone aborts the build.
+  const [images, telling] = await Promise.allSettled([solved, told]);
+  if (images.status === "rejected") throw images.reason;
+  if (telling.status === "rejected") throw telling.reason;
+  const unused = unusedBuildArgsLine(build.plan);
+  if (unused !== "") await answer.send(streamLine(`${unused}\n`));
+  const id = await parts.write(images.value[0]!, options.tags, signal);
+  const tags = options.tags.map(familiarReference);
+  await answer.send(auxLine(id));
+  await answer.send(streamLine(`Successfully built ${short(id)}\n`));
+  for (const tag of tags) await answer.send(streamLine(`Successfully tagged ${tag}\n`));
+  await answer.succeed(id);
+  return { id, tags };
+}
+
+/** The response: begun by its first line; with -q nothing but the id, or what went before a failure. */
+class ClassicAnswer {
+  #begun = false;
+  readonly #held: string[] = [];
+
+  constructor(
+    private readonly connection: FramedSocket,
+    private readonly quiet: boolean,
+  ) {}
+
+  async send(text: string): Promise<void> {
+    if (this.quiet) this.#held.push(text);
+    else await this.#put(text);
+  }
+
+  async succeed(id: string): Promise<void> {
+    if (this.quiet) await this.#put(streamLine(`${id}\n`));
+  }
+
+  /** The failure as the answer's last line, or thrown when nothing has been said. */
+  async fail(error: unknown): Promise<void> {
+    if (this.quiet) for (const text of this.#held.splice(0)) await this.#put(text);
+    if (!this.#begun) throw error;
+    const { message, code } = failureOf(error);
+    await this.#put(errorLine(message, code));
+  }
+
+  async #put(text: string): Promise<void> {
+    if (!this.#begun) await this.connection.writeLine({ status: 200, message: "" });
+    this.#begun = true;
+    await this.connection.write(Buffer.from(text));
+  }
+}
+
+/** A command's exit code is the client's too. */
+function failureOf(error: unknown): { readonly message: string; readonly code: number | undefined } {
+  const code = error instanceof HullError ? error.facts.exitCode : undefined;
+  return { message: messageOf(error), code: typeof code === "number" ? code : undefined };
+}
+
+interface Given {
+  readonly options: ClassicOptions;
+  readonly dockerfile: BuildRequest["dockerfile"];
+  readonly tree: FileTree;
+  readonly logs: VertexLogs;
+}
+
+function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: Given): BuildRequest {
+  const { options, dockerfile, tree, logs } = given;
+  const { target, buildArgs, labels, noCache, pull, network, extraHosts, limits } = options;
+  return {
+    id,
+    dialect: "classic",
+    dockerfile,
+    ...{ target, buildArgs, labels, noCache, pull, network, extraHosts, limits },
+    platforms: options.platform === "" ? [] : [options.platform],
+    noCacheFilter: [],
+    namedContexts: {},
+    entitlements: [],
+    contexts: { tree: async () => tree },
+    downloads: parts.downloads,
+    secrets: { secret: async () => undefined, sshAgent: async () => undefined },
+    images: parts.images,
+    listener: logs.listen,
+    signal,
+  };
+}

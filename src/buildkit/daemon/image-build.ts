@@ -1,0 +1,90 @@
+/** One build from its Dockerfile to images in hull-containerd: the same for every protocol. */
+import type { Tracer } from "../../trace/tracer.ts";
+import type { BuildRequest, BuiltImage } from "../build.ts";
+import { parseDockerfile } from "../dockerfile/parse.ts";
+import { finishImage } from "../graph/finish.ts";
+import type { BuildPlan, ImageDraft, PlatformPlan } from "../graph/plan.ts";
+import { planBuild } from "../graph/plan-build.ts";
+import type { FinishedImage, SolveResults, VertexResult } from "../graph/solve-results.ts";
+import type { Vertex } from "../graph/vertex.ts";
+import { BuildTimes, type StepTimes } from "./step-times.ts";
+
+/** The solver, as this needs it. */
+export interface Solving extends AsyncDisposable {
+  /** Everything that the targets need; throws what the first failing vertex failed of. */
+  solve(targets: readonly Vertex[]): Promise<void>;
+  /** Of a vertex that is solved. */
+  result(vertex: Vertex): VertexResult;
+}
+
+export interface ImageBuildParts {
+  readonly times: StepTimes;
+  readonly tracer: Tracer;
+  readonly startSolving: (request: BuildRequest) => Solving;
+}
+
+/** Lifecycle: `planImages` -> `finish` once -> disposal, when the images are stored (until then the build holds their layers). */
+export class ImageBuild implements AsyncDisposable {
+  readonly #solving: Solving;
+  readonly #times: BuildTimes;
+
+  constructor(
+    parts: ImageBuildParts,
+    readonly request: BuildRequest,
+    readonly plan: BuildPlan,
+  ) {
+    this.#solving = parts.startSolving(request);
+    this.#times = new BuildTimes(parts.times, request.noCache);
+  }
+
+  /** Solves every platform's target and makes the images' documents. */
+  async finish(): Promise<readonly BuiltImage[]> {
+    const { platforms } = this.plan;
+    await this.#solving.solve(platforms.map(({ target }) => target));
+    return platforms.map(({ platform, image }) => {
+      const { config, stack } = finishImage(image, this.#results());
+      return { platform, config, stack };
+    });
+  }
+
+  /** What a stage comes to after some of its entries, all of which are solved; `known` when an earlier build made the last one. */
+  stepImage(platform: PlatformPlan, stage: number, entries: number): { readonly id: string; readonly known: boolean } {
+    const draft = platform.stages[stage];
+    if (draft === undefined) return { id: "", known: false };
+    let known = false;
+    const results = this.#results((isKnown) => {
+      known = isKnown;
+    });
+    const { stepIds } = entries === 0 ? nothing : finishImage(shortened(draft, entries), results);
+    return { id: stepIds.at(-1) ?? draft.base?.id ?? "", known };
+  }
+
+  #results(onTime: (known: boolean) => void = () => {}): SolveResults {
+    return {
+      result: (vertex) => this.#solving.result(vertex),
+      createdNs: (step) => {
+        const { createdNs, known } = this.#times.at(step);
+        onTime(known);
+        return createdNs;
+      },
+    };
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#solving[Symbol.asyncDispose]();
+  }
+}
+
+const nothing: Pick<FinishedImage, "stepIds"> = { stepIds: [] };
+
+function shortened(draft: ImageDraft, count: number): ImageDraft {
+  const entries = draft.entries.slice(0, count);
+  return { ...draft, entries, top: entries.at(-1)?.after ?? draft.top };
+}
+
+/** Throws a SourceError for what is wrong with the Dockerfile; not-found for a base image. */
+export async function planImages(parts: ImageBuildParts, request: BuildRequest): Promise<ImageBuild> {
+  const { name, data } = request.dockerfile;
+  const plan = await planBuild(request, parseDockerfile(data, name));
+  return new ImageBuild(parts, request, plan);
+}
