@@ -162,4 +162,6 @@ export type Instruction =
  *   expand.ts        expand(text, scope, mode): string; expandWords(...): string[]; analyze(...): text, words, names used and unset
  *   source-error.ts  SourceError (a HullError with range, column, excerpt); dockerfileError(...); sourceOf(error)
  *   suggest.ts       didYouMean(text, options): " (did you mean X?)" or ""
+ *   syntax.ts        requireBuiltInSyntax(dockerfile, buildArgs): refuses `# syntax=` of another language
+ *   lint/lint.ts     lint(facts): the build checks; requireClean(warnings, options); formatShort(warning)
  */

@@ -6,7 +6,7 @@ import { parseHealthcheck } from "./healthcheck.ts";
 import { parseRun } from "./run.ts";
 import { complaint } from "./source-error.ts";
 import type { Body, LogicalLine } from "./source-lines.ts";
-import { didYouMean } from "./suggest.ts";
+import { didYouMeanInAnyCase } from "./suggest.ts";
 import { quoted, trim } from "./text.ts";
 import { jsonArrayOf, pairsOf, quotedWordsOf, type SplitLine, splitLine, wordsOf } from "./words.ts";
 
@@ -32,7 +32,7 @@ export function parseInstruction(logical: LogicalLine, escapeMark: Escape): AnyI
   const parse = Object.hasOwn(parsers, name) ? parsers[name] : undefined;
   if (parse === undefined) {
     const known = Object.keys(parsers);
-    throw complaint(`unknown instruction: ${line.keyword}${didYouMean(line.keyword, known)}`, line.keyword);
+    throw complaint(`unknown instruction: ${line.keyword}${didYouMeanInAnyCase(line.keyword, known)}`, line.keyword);
   }
   const base = { location, original: trim(text), keyword: line.keyword, comments };
   return parse({ base, line, bodies: logical.hereDocuments, escapeMark, name, written: text });

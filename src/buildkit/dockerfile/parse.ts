@@ -8,6 +8,7 @@ import { parseDirectives } from "./directives.ts";
 import { parseInstruction } from "./instruction.ts";
 import { atPlace, complaint, dockerfileError, type SourceError } from "./source-error.ts";
 import { LineReader, readLines, shown } from "./source-lines.ts";
+import { requireBuiltInSyntax } from "./syntax.ts";
 
 /** Docker has no such limit: the kernel's for layers is reached long before. */
 const mostInstructions = 10_000;
@@ -74,6 +75,9 @@ function parseFile(data: Buffer, file: string): ParsedFile {
   const directives = parseDirectives(file, lines, (line, error) => {
     throw atPlace(error, lineAt(file, line), lines);
   });
+  // "// syntax=" and its like: what follows is no Dockerfile at all.
+  const foreign = directives.syntax !== "" && directives.locations.syntax === undefined;
+  if (foreign) requireBuiltInSyntax({ file, lines, directives }, {});
   const reader = new LineReader(file, raw, directives);
   const instructions: (FromInstruction | Instruction)[] = [];
   const emptyContinuations: SourceRange[] = [];

@@ -3,26 +3,29 @@
 /** Nearer than this many edits is worth a suggestion. */
 const tooFar = 3;
 
-/** The option nearest to a text that is none of them, in the text's case; "" when none is near. */
+/** The option nearest to a text that is none of them; "" when none is near. */
 export function suggestion(text: string, options: Iterable<string>): string {
-  const wanted = text.toLowerCase();
   let nearest = "";
   let least = tooFar;
   for (const option of options) {
-    if (option.toLowerCase() === wanted) return "";
+    if (option === text) return "";
     if (Math.abs(option.length - text.length) >= least) continue;
-    const distance = editDistance(wanted, option.toLowerCase());
+    const distance = editDistance(text, option);
     if (distance < least) [nearest, least] = [option, distance];
   }
-  if (text === text.toLowerCase()) return nearest.toLowerCase();
-  return text === text.toUpperCase() ? nearest.toUpperCase() : nearest;
+  return nearest;
 }
 
 /** " (did you mean X?)" or "". */
-export function didYouMean(text: string, options: Iterable<string>): string {
-  const nearest = suggestion(text, options);
-  return nearest === "" ? "" : ` (did you mean ${nearest}?)`;
+export const didYouMean = (text: string, options: Iterable<string>): string => asked(suggestion(text, options));
+
+/** The same for options in upper case of which any case is meant: the suggestion has the text's case. */
+export function didYouMeanInAnyCase(text: string, options: Iterable<string>): string {
+  const nearest = suggestion(text.toUpperCase(), options);
+  return asked(text === text.toUpperCase() ? nearest : nearest.toLowerCase());
 }
+
+const asked = (nearest: string): string => (nearest === "" ? "" : ` (did you mean ${nearest}?)`);
 
 /** Levenshtein's: insertions, removals and exchanges of one character. */
 function editDistance(a: string, b: string): number {
