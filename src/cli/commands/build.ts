@@ -65,7 +65,7 @@ async function show(
 
 /** Says how much has been sent, as docker does: again and again on a terminal, else once. */
 async function* told(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const line = (bytes: number) => `Sending build context to Docker daemon  ${humanSize(bytes).padStart(6)}\r`;
+  const line = (bytes: number) => `Sending build context to Docker daemon ${humanSize(bytes).padStart(8)}\r`;
   let bytes = 0;
   let saidAt = 0;
   for await (const chunk of body) {
