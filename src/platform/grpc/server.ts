@@ -212,14 +212,19 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
   }
 }
 
+/** The fact of an error that holds gRPC's details of it: a google.rpc.Status, in base64. */
+export const DETAILS_FACT = "grpcDetails";
+
 /** Status headers of a failure: gRPC's, and our code and facts beside them. */
 function statusOf(error: unknown): Record<string, string> {
   const code = codeOf(error);
-  const facts = error instanceof HullError && Object.keys(error.facts).length > 0 ? JSON.stringify(error.facts) : "";
+  const { [DETAILS_FACT]: details, ...others } = error instanceof HullError ? error.facts : {};
+  const facts = Object.keys(others).length > 0 ? JSON.stringify(others) : "";
   return {
     "grpc-status": String(grpcStatusOf[code]),
     "grpc-message": encodeStatusMessage(messageOf(error)),
     "hull-error-code": code,
+    ...(details !== undefined && { "grpc-status-details-bin": String(details) }),
     ...(facts !== "" && { "hull-error-facts": encodeURIComponent(facts) }),
   };
 }

@@ -46,7 +46,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     header: CallHeaders,
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
-    const exchange = this.#open({ method, signal, timeoutMs, header });
+    const exchange = this.#open({ method, signal, timeoutMs, headers: Object.fromEntries(new Headers(header)) });
     exchange.stream.end(encodeMessage(toBinary(method.input, create(method.input, input))));
     let message: MessageShape<O> | undefined;
     for await (const bytes of exchange.messages()) message ??= fromBinary(method.output, bytes);
@@ -62,13 +62,27 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     header: CallHeaders,
     input: AsyncIterable<MessageInitShape<I>>,
   ): Promise<StreamResponse<I, O>> {
-    const exchange = this.#open({ method, signal, timeoutMs, header });
+    const message = this.converse(
+      method,
+      { signal, timeoutMs, headers: Object.fromEntries(new Headers(header)) },
+      input,
+    );
+    const none = new Headers();
+    return { stream: true, service: method.parent, method, header: none, trailer: none, message };
+  }
+
+  /** A stream of messages both ways, with headers that may have several values each, which `Headers` would join. Leaving it early cancels the call. */
+  converse<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    options: ConverseOptions,
+    input: AsyncIterable<MessageInitShape<I>>,
+  ): AsyncGenerator<MessageShape<O>> {
+    const exchange = this.#open({ method, ...options });
     void send(exchange, method.input, input);
     const decoded = async function* (): AsyncGenerator<MessageShape<O>> {
       for await (const bytes of exchange.messages()) yield fromBinary(method.output, bytes);
     };
-    const none = new Headers();
-    return { stream: true, service: method.parent, method, header: none, trailer: none, message: decoded() };
+    return decoded();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -77,11 +91,10 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   }
 
   #open(request: OpenRequest): Exchange {
-    const { method, signal, timeoutMs, header } = request;
-    const asked = Object.fromEntries(new Headers(header));
+    const { method, signal, timeoutMs, headers } = request;
     const stream = this.#connected().request({
       ...this.options.headers,
-      ...asked,
+      ...headers,
       ":method": "POST",
       ":path": `/${method.parent.typeName}/${method.name}`,
       "content-type": "application/grpc+proto",
@@ -106,11 +119,14 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   }
 }
 
-interface OpenRequest {
-  readonly method: DescMethod;
+export interface ConverseOptions {
   readonly signal: AbortSignal | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly header: CallHeaders;
+  readonly timeoutMs?: number | undefined;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+}
+
+interface OpenRequest extends ConverseOptions {
+  readonly method: DescMethod;
 }
 
 interface ExchangeOptions {
