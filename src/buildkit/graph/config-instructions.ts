@@ -112,7 +112,7 @@ export function applyEntrypoint({ command }: CommandInstruction, state: StageSta
   const entrypoint = argvOf(command, state.config);
   const classic = work.request.dialect === "classic";
   const changed = configured(state, {
-    entrypoint,
+    entrypoint: entrypoint.length > 0 ? entrypoint : undefined,
     ...(!state.cmdSet && { cmd: undefined }),
     ...(classic && { argsEscaped: false }),
   });
