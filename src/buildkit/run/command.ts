@@ -58,10 +58,10 @@ export async function runCommand(world: RunnerOptions, command: Command): Promis
     // Before what it needs is given back.
     await using _ended = { [Symbol.asyncDispose]: end };
     const plan = compile(command, needs);
-    const exitCode = await execute(command, { keel, output, plan });
+    const ran = await execute(command, { keel, output, plan });
     signal.throwIfAborted();
-    const outOfMemory = exitCode !== 0 && (await oomKills(plan.place)) > 0;
-    return { exitCode, outOfMemory };
+    const outOfMemory = ran.exitCode !== 0 && (await oomKills(plan.place)) > 0;
+    return { ...ran, outOfMemory };
   } finally {
     signal.removeEventListener("abort", letGo);
     await end();
@@ -156,7 +156,9 @@ interface Execution {
   readonly plan: CompiledContainer;
 }
 
-async function execute({ vertex, options, onReady }: Command, { keel, output, plan }: Execution): Promise<number> {
+type Ran = Omit<RunOutcome, "outOfMemory">;
+
+async function execute({ vertex, options, onReady }: Command, { keel, output, plan }: Execution): Promise<Ran> {
   const { signal, onOutput } = options;
   try {
     signal.throwIfAborted();
@@ -168,13 +170,13 @@ async function execute({ vertex, options, onReady }: Command, { keel, output, pl
     const end = stillborn(error, vertex.argv[0]!);
     if (end === undefined) throw startFailure(error);
     await onOutput(2, Buffer.from(end.message));
-    return end.exitCode;
+    return { exitCode: end.exitCode, notStarted: end.reason };
   }
   // Whoever killed its supervisor has not killed the command, whose end is what is waited for.
   const orphan = keel.exit.then((code) => (code === KILLED ? killAll(plan.place) : undefined));
   await output.drain(onOutput, signal);
   await orphan;
-  return keel.exit;
+  return { exitCode: await keel.exit };
 }
 
 const KILLED = 137;

@@ -1,9 +1,12 @@
 /** A command that could not be started: the user's matter where its program is at fault, ours otherwise. In the words of runc. */
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 
-/** What the command would have left: its exit code, and what it would have said on stderr. */
 export interface StillbornCommand {
+  /** A shell's for such a program. */
   readonly exitCode: number;
+  /** `exec: "/nope": stat /nope: no such file or directory` */
+  readonly reason: string;
+  /** What BuildKit's log has of it. */
   readonly message: string;
 }
 
@@ -15,10 +18,14 @@ const WRONG_FORMAT = 255;
 export function stillborn(error: unknown, program: string): StillbornCommand | undefined {
   const { operation, errno } = error instanceof HullError ? error.facts : {};
   if (operation !== "lookPath" && operation !== "execve") return undefined;
-  if (errno === "ENOEXEC") return { exitCode: WRONG_FORMAT, message: `exec ${program}: exec format error\n` };
+  if (errno === "ENOEXEC") {
+    const reason = `exec ${program}: exec format error`;
+    return { exitCode: WRONG_FORMAT, reason, message: `${reason}\n` };
+  }
   const exitCode = errno === "ENOENT" || errno === "ENOTDIR" ? NOT_FOUND : NOT_EXECUTABLE;
-  const text = `runc run failed: unable to start container process: error during container init: ${ownWords(error)}`;
-  return { exitCode, message: `${text}\n` };
+  const reason = ownWords(error);
+  const before = "runc run failed: unable to start container process: error during container init";
+  return { exitCode, reason, message: `${before}: ${reason}\n` };
 }
 
 /** keel's sentence about the process without the operation that follows it. */
@@ -29,11 +36,11 @@ function ownWords(error: unknown): string {
   return end > 0 ? message.slice(0, end) : message;
 }
 
-const ofTheUser = new Set(["cwd", "setUserByName"]);
-
 /** Everything else that can go wrong before the command runs. */
 export function startFailure(error: unknown): HullError {
   const facts = error instanceof HullError ? error.facts : {};
-  const text = ofTheUser.has(String(facts.operation)) ? ownWords(error) : messageOf(error);
-  return new HullError(codeOf(error), `unable to start container process: ${text}`, { cause: error, facts });
+  const words = (text: string): HullError => new HullError(codeOf(error), text, { cause: error, facts });
+  if (facts.operation === "setUserByName") return words(ownWords(error));
+  const text = facts.operation === "cwd" ? ownWords(error) : messageOf(error);
+  return words(`unable to start container process: ${text}`);
 }

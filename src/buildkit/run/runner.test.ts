@@ -62,8 +62,8 @@ const cases: readonly Case[] = [
   },
   {
     title: "the hostname is the vertex's",
-    script: "hostname; cat /etc/hostname",
-    stdout: "buildkitsandbox\nbuildkitsandbox\n",
+    script: "hostname; cat /etc/hostname; echo $HOSTNAME",
+    stdout: "buildkitsandbox\nbuildkitsandbox\nbuildkitsandbox\n",
   },
   {
     title: "extra hosts stand in /etc/hosts",
@@ -163,10 +163,13 @@ for (const [title, argv, exitCode, words] of missing)
     const ran = await builder.run(runVertex("", { argv }));
     assert.equal(ran.exitCode, exitCode);
     assert.match(ran.stderr, words);
+    assert.ok(ran.stderr.endsWith(`: ${ran.notStarted}\n`), ran.notStarted);
   });
 
 test("an unknown user is an error that names it", async () => {
-  await assert.rejects(builder.run(runVertex("true", { user: "ghost" })), /unable to find user ghost/);
+  await assert.rejects(builder.run(runVertex("true", { user: "ghost" })), {
+    message: "unable to find user ghost: no matching entries in passwd file",
+  });
 });
 
 test("a command that is killed for its memory is told so", async () => {

@@ -52,13 +52,13 @@ export function runSpec(request: SpecRequest): RuntimeSpec {
   return insecure ? spec : { ...spec, linux: { ...spec.linux, seccomp: seccompOf(request.arch) } };
 }
 
-function processOf({ vertex, env }: SpecRequest, capabilities: readonly string[]): object {
+function processOf({ vertex, env, hostname }: SpecRequest, capabilities: readonly string[]): object {
   const { argv, workingDirectory, user, limits } = vertex;
   const isRoot = user === "" || /^(root|0)(:|$)/.test(user);
   return {
     user: { username: user },
     args: argv,
-    env: environmentOf([...vertex.env, ...vertex.uncachedEnv, ...env]),
+    env: environmentOf([`HOSTNAME=${hostname}`, ...vertex.env, ...vertex.uncachedEnv, ...env]),
     cwd: workingDirectory || "/",
     capabilities: isRoot
       ? { bounding: capabilities, effective: capabilities, permitted: capabilities }

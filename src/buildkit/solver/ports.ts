@@ -150,4 +150,6 @@ export interface RunOutcome {
   /** 128 + signal when one ended it. */
   readonly exitCode: number;
   readonly outOfMemory: boolean;
+  /** There is no such program, or it can't be executed (exit code 127, 126, 255): runc's words, of which stderr has got BuildKit's sentence. */
+  readonly notStarted?: string;
 }
