@@ -16,8 +16,9 @@ import { encodeFrame, type Frame, FrameReader } from "./wire.ts";
 
 export interface StandAloneOptions {
   readonly mode:
-    /** tied: as run, and disposal (or our own end) kills it, with its pid namespace, at any time. */
-    | { readonly kind: "create" | "run" | "tied" }
+    | { readonly kind: "create" | "run" }
+    /** As run, and disposal (or our own end) kills it, with its pid namespace, at any time. */
+    | { readonly kind: "tied" }
     /** One more process in the container whose init has this pid. */
     | { readonly kind: "exec"; readonly initPid: number; readonly detach: boolean };
   /** The process's 0, 1, 2: a descriptor of ours, or ours by default. */

@@ -30,7 +30,8 @@ export interface RunnerOptions extends RunRoots {
   readonly warn: (message: string) => void;
 }
 
-const CGROUP_PARENT = "/hull";
+/** The builder's own: it may be removed while containers are started elsewhere. */
+const CGROUP_PARENT = "/hull-build";
 
 type RunOptions = Parameters<Runner["run"]>[2];
 
@@ -63,7 +64,7 @@ export class CommandRunner implements Runner {
     const { signal } = options;
     signal.throwIfAborted();
     const id = randomBytes(8).toString("hex");
-    const cgroupsPath = `${vertex.limits.cgroupParent || this.#options.cgroupParent || CGROUP_PARENT}/build-${id}`;
+    const cgroupsPath = `${vertex.limits.cgroupParent || this.#cgroupParent}/build-${id}`;
     const known = new Set(pathsBelow(layer.upper));
     let stubs: readonly Stub[] = [];
     const directory = this.#directories.make(id, cgroupsPath);
@@ -100,6 +101,10 @@ export class CommandRunner implements Runner {
     await this.#cgroupParents.remove(this.#options.keel);
   }
 
+  get #cgroupParent(): string {
+    return this.#options.cgroupParent ?? CGROUP_PARENT;
+  }
+
   async #end(directory: RunDirectory, cgroupsPath: string): Promise<void> {
     await this.#endCgroup(cgroupsPath, directory.id);
     await this.#directories.remove(directory);
@@ -107,7 +112,7 @@ export class CommandRunner implements Runner {
 
   async #endCgroup(cgroupsPath: string, id: string): Promise<void> {
     const place = cgroupPlace(this.#facts.cgroups, cgroupsPath, id);
-    this.#cgroupParents.note(place);
+    if (cgroupsPath.startsWith(`${this.#cgroupParent}/`)) this.#cgroupParents.note(place);
     await endCgroup(this.#options.keel, place);
   }
 
