@@ -30,14 +30,20 @@ const slash = 0x2f;
 /** A compiled pattern: "*" and "?" stop at "/", "[a-z]" and "[^a-z]" do not. */
 export class Glob {
   readonly #tokens: readonly Token[];
+  /** Of a text that matches; undefined where a class can be one. */
+  readonly #slashes: number | undefined;
 
   /** Throws invalid-argument in Go's words. */
   constructor(pattern: string) {
     this.#tokens = parseGlob(codesOf(pattern));
+    const hasClass = this.#tokens.some(({ kind }) => kind === "class");
+    const slashes = this.#tokens.filter((token) => token.kind === "literal" && token.code === slash).length;
+    this.#slashes = hasClass ? undefined : slashes;
   }
 
   /** The whole text must match. */
   matches(text: string): boolean {
+    if (this.#slashes !== undefined && !hasSlashes(text, this.#slashes)) return false;
     const codes = codesOf(text);
     const tokens = this.#tokens;
     let [token, at] = [0, 0];
@@ -57,6 +63,15 @@ export class Glob {
     }
     return true;
   }
+}
+
+function hasSlashes(text: string, count: number): boolean {
+  let at = -1;
+  for (let left = count; left >= 0; left--) {
+    at = text.indexOf("/", at + 1);
+    if (at < 0) return left === 0;
+  }
+  return false;
 }
 
 function accepts(token: Token, code: number): boolean {

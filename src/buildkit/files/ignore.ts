@@ -70,6 +70,12 @@ export class IgnorePatterns {
     return !this.skips(path, this.#stateOf(path));
   }
 
+  /** The pattern that leaves a path out, as it was cleaned; undefined when none does. */
+  reason(path: string): string | undefined {
+    const { ignored, matched } = this.#stateOf(path);
+    return ignored ? this.patterns[matched.lastIndexOf(true)]!.text : undefined;
+  }
+
   #stateOf(path: string): IgnoreState {
     let state: IgnoreState | undefined;
     for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
