@@ -11,6 +11,8 @@ export interface Facts {
   readonly platformArgs: ReadonlyMap<string, string>;
   /** The stages that are built; undefined: all of them. */
   readonly built?: ReadonlySet<number>;
+  /** The environment of a stage's base image, "NAME=value", where it is known. */
+  readonly imageEnv?: ReadonlyMap<number, readonly string[]>;
   /** What only the conversion can see (it knows the base images and the context): UndefinedVar, CopyIgnoredFile, InvalidBaseImagePlatform. */
   readonly found: readonly Observation[];
 }
@@ -64,13 +66,15 @@ function declare(instruction: ArgInstruction, values: Map<string, string>, { fac
 /** An instruction and what stands before it in its stage and in the stages below that one. */
 export interface Seen {
   readonly instruction: Instruction;
-  /** Variables as far as the Dockerfile sets them: those of a base image are unknown here. */
   readonly values: ReadonlyMap<string, string>;
+  /** The base image's variables are among the values: what is not there is not set. */
+  readonly complete: boolean;
   /** Kinds of instructions before it: a SHELL, a WORKDIR. */
   readonly before: ReadonlySet<Instruction["kind"]>;
 }
 
 interface StageEnd {
+  readonly complete: boolean;
   readonly values: Map<string, string>;
   readonly before: Set<Instruction["kind"]>;
 }
@@ -80,8 +84,9 @@ export function* walk(facts: Facts): Generator<Seen> {
   const globals = known(() => globalValues(facts)) ?? facts.platformArgs;
   const ends = new Map<string, StageEnd>();
   for (const stage of facts.dockerfile.stages) {
-    const base = ends.get(stage.from.image.toLowerCase());
-    const end = { values: new Map(base?.values), before: new Set(base?.before) };
+    const image = known(() => expand(stage.from.image, scopeOf(globals), modeOf(facts))) ?? "";
+    const base = ends.get(image.toLowerCase()) ?? ofImage(image, facts.imageEnv?.get(stage.index));
+    const end = { ...base, values: new Map(base.values), before: new Set(base.before) };
     for (const instruction of stage.instructions) {
       if (facts.built === undefined || facts.built.has(stage.index)) yield { instruction, ...end };
       known(() => apply(instruction, end.values, { facts, globals }));
@@ -89,6 +94,15 @@ export function* walk(facts: Facts): Generator<Seen> {
     }
     if (stage.name !== "") ends.set(stage.name, end);
   }
+}
+
+function ofImage(image: string, env: readonly string[] | undefined): StageEnd {
+  const entries = image === "scratch" ? [] : env;
+  const pairs = entries?.map((entry): [string, string] => {
+    const [name = "", ...value] = entry.split("=");
+    return [name, value.join("=")];
+  });
+  return { values: new Map(pairs), before: new Set(), complete: pairs !== undefined };
 }
 
 function apply(instruction: Instruction, values: Map<string, string>, around: Around): void {

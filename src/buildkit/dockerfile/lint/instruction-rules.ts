@@ -127,9 +127,10 @@ function repeated({ instructions }: Stage): readonly Finding[] {
 /** Only the first WORKDIR of a stage and those below it: once it is right, the others are. */
 function relativeWorkdirs(facts: Facts): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const { instruction, values, before } of walk(facts)) {
+  for (const seen of walk(facts)) {
+    const { instruction, before } = seen;
     if (instruction.kind !== "workdir" || before.has("workdir")) continue;
-    const path = expansionOf(facts, instruction.text, values)?.text ?? "/";
+    const path = expansionOf(facts, instruction.text, seen)?.text ?? "/";
     const message = `Relative workdir ${quoted(path)} can have unexpected results if the base image changes`;
     if (!path.startsWith("/")) findings.push({ message, location: instruction.location });
   }
@@ -143,18 +144,19 @@ interface Exposed {
 
 function exposed(facts: Facts): readonly Exposed[] {
   const ports: Exposed[] = [];
-  for (const { instruction, values } of walk(facts)) {
+  for (const seen of walk(facts)) {
+    const { instruction } = seen;
     if (instruction.kind !== "expose") continue;
-    const words = instruction.values.flatMap((value) => expansionOf(facts, value, values)?.words ?? []);
+    const words = instruction.values.flatMap((value) => expansionOf(facts, value, seen)?.words ?? []);
     ports.push(...words.map((port) => ({ port, location: instruction.location })));
   }
   return ports;
 }
 
 /** Undefined when a variable is used whose value only the base image knows, or when the text is wrong. */
-function expansionOf(facts: Facts, text: string, values: ReadonlyMap<string, string>): Expansion | undefined {
+function expansionOf(facts: Facts, text: string, { values, complete }: Seen): Expansion | undefined {
   const expansion = known(() => analyze(text, scopeOf(values), modeOf(facts)));
-  return expansion?.unset.size === 0 ? expansion : undefined;
+  return complete || expansion?.unset.size === 0 ? expansion : undefined;
 }
 
 function badDescription(instruction: FromInstruction | Instruction): readonly Finding[] {

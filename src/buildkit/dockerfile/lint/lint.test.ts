@@ -247,6 +247,16 @@ test("what the conversion found is told, unless it is skipped at its instruction
   assert.deepEqual(warned(factsOf(`# check=skip=UndefinedVar,Other${text}`, { found })), []);
 });
 
+test("a base image's variables count where they are known", () => {
+  const text = "FROM a\nWORKDIR $HOME/x\n";
+  const imageEnv = (home: string): Partial<Facts> => ({ imageEnv: new Map([[0, [`HOME=${home}`]]]) });
+  assert.deepEqual(warned(factsOf(text, imageEnv("/root"))), []);
+  assert.deepEqual(
+    warned(factsOf(text, imageEnv("root"))).map(([rule]) => rule),
+    ["WorkdirRelativePath"],
+  );
+});
+
 test("only stages that are built are looked at for what their instructions do", () => {
   const text = "FROM a AS x\nENV a b\nFROM a AS y\nENV c d\n";
   assert.deepEqual(
