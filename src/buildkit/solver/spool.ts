@@ -43,15 +43,15 @@ export class LogFile {
     return this.#size;
   }
 
-  /** Resolves when readers find it. At most MAX_FRAME_BYTES. */
-  async append(frame: LogFrame): Promise<void> {
+  /** Resolves when readers find it, with where it is. At most MAX_FRAME_BYTES. */
+  async append(frame: LogFrame): Promise<{ readonly start: number; readonly end: number }> {
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeUInt8(frame.stream, 0);
     header.writeBigInt64LE(frame.atNs, 1);
     header.writeUInt32LE(frame.data.length, 9);
     const write = this.#writing.then(() => this.#write(Buffer.concat([header, frame.data])));
     this.#writing = write.catch(() => undefined); // Told to the caller.
-    await write;
+    return write;
   }
 
   /** The whole frames at `offset`, as many as fit into one read, and where the next ones begin. Empty at the end. */
@@ -82,12 +82,14 @@ export class LogFile {
     await unlink(this.path);
   }
 
-  async #write(bytes: Buffer): Promise<void> {
+  async #write(bytes: Buffer): Promise<{ readonly start: number; readonly end: number }> {
+    const start = this.#size;
     for (let done = 0; done < bytes.length; ) {
       const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.#size + done);
       done += bytesWritten;
     }
     this.#size += bytes.length;
+    return { start, end: this.#size };
   }
 }
 

@@ -1,0 +1,66 @@
+/** What a COPY, an ADD or a bind mount takes from its source, and how that is called in keys and in the history. */
+import type { FileTree } from "../files/entry.ts";
+import { contentKey, entryKey } from "../files/content-key.ts";
+import { type Selection, selectSources } from "../files/select.ts";
+import type { CopyVertex } from "../graph/vertex.ts";
+import type { KeyParts } from "./cache-table.ts";
+import { FILE_PART } from "./explain.ts";
+
+export interface CopySource {
+  readonly tree: FileTree;
+  readonly selection: Selection;
+  /** "dir:<hash>", as the classic builder writes it into the history. */
+  readonly content: string;
+}
+
+export const instructionOf = ({ unpack, from }: CopyVertex): "COPY" | "ADD" =>
+  unpack === "never" && from.kind !== "http" && from.kind !== "git" ? "COPY" : "ADD";
+
+/** Throws not-found for a missing source. */
+export function selectFor(vertex: CopyVertex, tree: FileTree): CopySource {
+  const { sources, excludes, parents, dialect, from } = vertex;
+  const selection = selectSources(tree, {
+    ...{ sources, excludes, parents, dialect },
+    instruction: instructionOf(vertex),
+    isContext: from.kind === "context",
+    ignored: undefined,
+    literal: from.kind === "http",
+  });
+  return { tree, selection, content: `${shapeOf(selection)}:${contentKey(selection)}` };
+}
+
+/** Hash of what a mount shows: a path of the tree, links followed. */
+export function mountContent(tree: FileTree, path: string): string {
+  const selection = selectSources(tree, {
+    sources: [path || "/"],
+    excludes: [],
+    parents: false,
+    dialect: "buildkit",
+    instruction: "COPY",
+    isContext: false,
+    ignored: undefined,
+    literal: true,
+  });
+  return contentKey(selection);
+}
+
+function shapeOf({ sources }: Selection): "file" | "dir" | "multi" {
+  if (sources.length !== 1) return "multi";
+  return sources[0]!.entry.kind === "directory" ? "dir" : "file";
+}
+
+export function bytesOf({ sources }: Selection): number {
+  let bytes = 0;
+  for (const { entry, contents } of sources) for (const { size } of [entry, ...contents]) bytes += size;
+  return bytes;
+}
+
+/** More are told as one. */
+const MAX_FILES = 20_000;
+
+/** By file what a difference would be found by. */
+export function fileParts({ sources }: Selection): KeyParts {
+  const files = sources.flatMap(({ entry, contents }) => (entry.kind === "directory" ? contents : [entry]));
+  if (files.length > MAX_FILES) return {};
+  return Object.fromEntries(files.map((file) => [`${FILE_PART}${file.path}`, entryKey(file).slice(0, 16)]));
+}
