@@ -2,9 +2,9 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { constants, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { codeOf } from "../../platform/errors.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
-import { codeOf } from "../../platform/errors.ts";
 
 /** Enough to inflate the first header of a tar. */
 const HEAD_BYTES = 128 * 1024;
@@ -78,4 +78,3 @@ async function readHead({ source }: FileTree, entry: FileEntry): Promise<Buffer>
   }
   return Buffer.alloc(0);
 }
-

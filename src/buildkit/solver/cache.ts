@@ -5,8 +5,8 @@
  */
 import { messageOf } from "../../platform/errors.ts";
 import { isNoSpace } from "../../platform/reserve.ts";
-import { type CacheRow, CacheTable, type KeyParts, openCacheTable } from "./cache-table.ts";
-import type { Holds, Layers, LayerStack } from "./ports.ts";
+import { type CacheRow, type CacheTable, type KeyParts, openCacheTable } from "./cache-table.ts";
+import type { Holds, LayerStack, Layers } from "./ports.ts";
 
 export interface CacheOptions {
   readonly path: string;

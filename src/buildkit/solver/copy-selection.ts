@@ -1,6 +1,6 @@
 /** What a COPY, an ADD or a bind mount takes from its source, and how that is called in keys and in the history. */
-import type { FileTree } from "../files/entry.ts";
 import { contentKey, entryKey } from "../files/content-key.ts";
+import type { FileTree } from "../files/entry.ts";
 import { type Selection, selectSources } from "../files/select.ts";
 import type { CopyVertex } from "../graph/vertex.ts";
 import type { KeyParts } from "./cache-table.ts";

@@ -29,4 +29,3 @@ export async function executeRun(vertex: RunVertex, inputs: RunInputs, work: Ste
     if (exitCode !== 0) throw new CommandFailure(vertex.argv, exitCode, outOfMemory);
   });
 }
-

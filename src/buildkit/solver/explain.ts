@@ -1,7 +1,7 @@
 /** Why a step was not in the cache: what of its key is other than the last time this step was built. */
-import { hashOf } from "./key.ts";
-import type { KeyParts } from "./cache-table.ts";
 import type { Vertex } from "../graph/vertex.ts";
+import type { KeyParts } from "./cache-table.ts";
+import { hashOf } from "./key.ts";
 
 export interface Explanation {
   readonly vertex: Vertex;
@@ -43,6 +43,7 @@ function sentence(name: string, before: KeyParts, now: KeyParts): string {
   if (name === CONTENT_PART) return "the files that it copies have changed";
   if (name.startsWith("variable ")) return `ARG or ENV ${name.slice("variable ".length)} ${how}`;
   if (name === "instruction") return "the instruction has changed";
-  if (name.startsWith("contents of mount ")) return `what mount ${name.slice("contents of mount ".length)} shows ${how}`;
+  if (name.startsWith("contents of mount "))
+    return `what mount ${name.slice("contents of mount ".length)} shows ${how}`;
   return `${name.startsWith(FILE_PART) ? "" : "the "}${name} ${how}`;
 }

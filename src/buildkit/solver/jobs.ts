@@ -6,8 +6,8 @@
  */
 import { HullError } from "../../platform/errors.ts";
 import type { BuildEvent } from "../progress.ts";
-import { LogFile, MAX_FRAME_BYTES } from "./spool.ts";
 import type { Secrets } from "./ports.ts";
+import { LogFile, MAX_FRAME_BYTES } from "./spool.ts";
 
 type Tell<E> = E extends { readonly id: string } ? Omit<E, "id"> : never;
 /** What work says about itself; who is told knows it by an id of its own. */

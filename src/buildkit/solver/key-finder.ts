@@ -2,9 +2,8 @@
  * Finds the keys of a build's steps. A key from definitions alone is found without work; where a step takes files, its key is that of their contents, which
  * a fast key leads to when the same sources were read before.
  */
-import type { Vertex } from "../graph/vertex.ts";
-import type { CopyVertex, RunMount, RunVertex } from "../graph/vertex.ts";
 import type { FileTree } from "../files/entry.ts";
+import type { CopyVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
 import type { BuildCache } from "./cache.ts";
 import type { KeyParts } from "./cache-table.ts";
 import { type CopySource, fileParts, mountContent, selectFor } from "./copy-selection.ts";
@@ -42,7 +41,8 @@ export class KeyFinder {
   async outputKey(vertex: Vertex): Promise<string | undefined> {
     if (vertex.kind === "scratch") return chainKey("");
     if (vertex.kind === "image") return chainKey(vertex.chainId);
-    if (vertex.kind === "git") return keyOf("git", { commit: await this.sources.commitOf(vertex), definition: gitText(vertex) });
+    if (vertex.kind === "git")
+      return keyOf("git", { commit: await this.sources.commitOf(vertex), definition: gitText(vertex) });
     if (!isStep(vertex)) return undefined;
     if (vertex.ignoreCache) return this.sources.outputKeyOf(vertex);
     const { key } = await this.key(vertex);

@@ -1,6 +1,6 @@
 /** What doing a step needs: the world, who is told, and its turn. One `execute-*.ts` per kind of step; each undoes what it began when it fails. */
 import type { JobContext } from "./jobs.ts";
-import type { Files, Layers, LayerStack, OpenLayer, Runner } from "./ports.ts";
+import type { Files, LayerStack, Layers, OpenLayer, Runner } from "./ports.ts";
 import type { SlotKind } from "./queue.ts";
 
 export interface World {
