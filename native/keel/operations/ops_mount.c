@@ -189,6 +189,11 @@ static int set_directory(int fs, const char *key, const char *path) {
   return error;
 }
 
+/* Whatever the module does by default: a layer can't say where a renamed directory or a file's bytes come from, so each is copied up whole. */
+static int set_plain(int fs) {
+  return sys_fsconfig(fs, FSCONFIG_SET_STRING, "redirect_dir", "off", 0) || sys_fsconfig(fs, FSCONFIG_SET_STRING, "metacopy", "off", 0) ? -errno : 0;
+}
+
 /* Kernel 6.8: lowerdir+ takes one layer at a time; 6.13 takes descriptors. Older ones answer EINVAL and get mount(2). */
 static int overlay_configure(int fs, const struct record *r) {
   const struct blob lowers = r->b[3];
@@ -196,6 +201,7 @@ static int overlay_configure(int fs, const struct record *r) {
   for (const char *path = list_next(lowers, NULL); path && error == 0; path = list_next(lowers, path)) error = set_directory(fs, "lowerdir+", path);
   if (error == 0 && !(r->i[0] & OVERLAY_READ_ONLY)) error = set_directory(fs, "upperdir", r->b[1].bytes);
   if (error == 0 && !(r->i[0] & OVERLAY_READ_ONLY)) error = set_directory(fs, "workdir", r->b[2].bytes);
+  if (error == 0 && !(r->i[0] & OVERLAY_READ_ONLY)) error = set_plain(fs);
   if (error == 0 && r->i[0] & OVERLAY_VOLATILE && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0)) error = -errno;
   if (error == 0 && r->i[0] & OVERLAY_USERXATTR && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0)) error = -errno;
   if (error == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0)) error = -errno;
@@ -225,7 +231,7 @@ static int overlay_by_path(struct run *run, const struct record *r) {
     length += (size_t)snprintf(options + length, sizeof options - length, "%s%s", link, colon);
     if (length >= sizeof options) return run_fail(run, -E2BIG, "too many layers for this kernel: their names exceed one page");
   }
-  if (!(r->i[0] & OVERLAY_READ_ONLY)) length += (size_t)snprintf(options + length, sizeof options - length, ",upperdir=%s,workdir=%s", r->b[1].bytes, r->b[2].bytes);
+  if (!(r->i[0] & OVERLAY_READ_ONLY)) length += (size_t)snprintf(options + length, sizeof options - length, ",upperdir=%s,workdir=%s,redirect_dir=off,metacopy=off", r->b[1].bytes, r->b[2].bytes);
   if (length < sizeof options && r->i[0] & OVERLAY_VOLATILE) length += (size_t)snprintf(options + length, sizeof options - length, ",volatile");
   if (length < sizeof options && r->i[0] & OVERLAY_USERXATTR) length += (size_t)snprintf(options + length, sizeof options - length, ",userxattr");
   if (length >= sizeof options) return -E2BIG;
