@@ -139,3 +139,15 @@ test("a command ends with its builder, and the next one takes away what is left 
   assert.deepEqual(readdirSync(join(directory, "exec/buildkit/run")), []);
   assert.deepEqual(cgroupsOf(builder.cgroupParent), []);
 });
+
+test("what can't be given back at a start is told, and tried again at the next one", async () => {
+  const directory = join(builder.directory, "doomed-again");
+  mkdirSync(join(directory, "exec/buildkit/run/abc"), { recursive: true });
+  const networks = new FakeNetworks();
+  networks.forget = () => Promise.reject(new Error("nobody is there"));
+  await builder.newRunner(networks, directory).recover();
+  assert.match(builder.warnings.pop()!, /command abc, whose builder was killed: nobody is there/);
+  assert.deepEqual(readdirSync(join(directory, "exec/buildkit/run")), ["abc"]);
+  await builder.newRunner(new FakeNetworks(), directory).recover();
+  assert.deepEqual(readdirSync(join(directory, "exec/buildkit/run")), []);
+});

@@ -8,6 +8,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { codeOf, during } from "../../platform/errors.ts";
@@ -101,7 +102,7 @@ export class CacheMounts {
     const operations = records.map(({ name }) =>
       operation("usage", { path: join(this.#root, name, "data") }, { cause: "size of a cache mount" }),
     );
-    const { outputs } = await this.#keel.run(operations, { attempt: "measure cache mounts" });
+    const { outputs } = await again(() => this.#keel.run(operations, { attempt: "measure cache mounts" }));
     return records.map((record, i) => ({ ...record, sizeBytes: Number(outputs.get(i)?.readBigUInt64LE(0) ?? 0n) }));
   }
 
@@ -136,7 +137,7 @@ export class CacheMounts {
   }
 
   async #makeOnce(key: string, request: CacheRequest): Promise<Placed> {
-    const made = this.#make(key, request);
+    const made = again(() => this.#make(key, request));
     this.#making.set(key, made);
     try {
       return await made;
@@ -177,7 +178,7 @@ export class CacheMounts {
 
   async #removeTrees(paths: readonly string[]): Promise<void> {
     const operations = paths.map((path) => operation("removeTree", { path }, { cause: "remove a cache mount" }));
-    await this.#keel.run(operations, { attempt: "remove cache mounts" });
+    await again(() => this.#keel.run(operations, { attempt: "remove cache mounts" }));
   }
 }
 

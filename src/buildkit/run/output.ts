@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { closeSync, constants, openSync, unlinkSync } from "node:fs";
+import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { descriptorStream } from "../../platform/descriptor-stream.ts";
@@ -79,10 +80,11 @@ async function pass(fd: number, tell: (data: Uint8Array) => Promise<void>): Prom
 export async function openOutput(keel: Pick<KeelServe, "run">, directory: string): Promise<CommandOutput> {
   const names = ["stdout", "stderr"];
   const cause = "output of the command";
-  await keel.run([
+  const operations = [
     operation("open", { slot: 0, flags: O_DIRECTORY_PATH, path: directory }, { cause }),
     ...names.map((name) => operation("mknodIn", { rootSlot: 0, mode: S_IFIFO | 0o600, path: `/${name}` }, { cause })),
-  ]);
+  ];
+  await again(() => keel.run(operations));
   const paths = names.map((name) => `${directory}/${name}`);
   try {
     return new CommandOutput(paths);

@@ -20,6 +20,11 @@ export interface RunDirectory {
   readonly scratch: string;
 }
 
+export interface Leftover extends RunDirectory {
+  /** "": it had none yet. */
+  readonly cgroupsPath: string;
+}
+
 export class RunDirectories {
   readonly #runs: string;
   readonly #scratches: string;
@@ -46,8 +51,7 @@ export class RunDirectories {
     await again(() => this.#keel.run(operations, { attempt: "remove what the command needed" }));
   }
 
-  /** With where the cgroup of each is; "": it had none yet. */
-  leftovers(): readonly (RunDirectory & { readonly cgroupsPath: string })[] {
+  leftovers(): readonly Leftover[] {
     const ids = new Set([...readdirSync(this.#runs), ...readdirSync(this.#scratches)]);
     return [...ids].map((id) => {
       const directory = this.#of(id);

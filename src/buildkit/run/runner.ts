@@ -17,7 +17,7 @@ import type { CacheMounts } from "./cache-mounts.ts";
 import { type Command, runCommand } from "./command.ts";
 import { CgroupParents, endCgroup } from "./command-cgroup.ts";
 import type { Networks } from "./network.ts";
-import { RunDirectories, type RunDirectory, type RunRoots } from "./run-directory.ts";
+import { type Leftover, RunDirectories, type RunDirectory, type RunRoots } from "./run-directory.ts";
 import { findStubs, pathsBelow, removeStubs, type Stub } from "./stubs.ts";
 
 export interface RunnerOptions extends RunRoots {
@@ -49,14 +49,21 @@ export class CommandRunner implements Runner {
     this.#facts = readHostFacts();
   }
 
-  /** Ends what a builder that was killed left: processes, cgroups, networks, directories. */
+  /** Ends what a builder that was killed left: processes, cgroups, networks, directories. What can't be ended now is left to the next start. */
   async recover(): Promise<void> {
-    const { networks, caches } = this.#options;
-    await caches.recover();
-    for (const leftover of this.#directories.leftovers()) {
-      if (leftover.cgroupsPath !== "") await this.#endCgroup(leftover.cgroupsPath, leftover.id);
-      await networks.forget(leftover.id);
+    await this.#options.caches.recover();
+    const leftovers = this.#directories.leftovers();
+    await Promise.all(leftovers.map((leftover) => this.#recoverOne(leftover)));
+  }
+
+  async #recoverOne(leftover: Leftover): Promise<void> {
+    const { id, cgroupsPath } = leftover;
+    try {
+      if (cgroupsPath !== "") await this.#endCgroup(cgroupsPath, id);
+      await this.#options.networks.forget(id);
       await this.#directories.remove(leftover);
+    } catch (error) {
+      this.#options.warn(`clean up after the command ${id}, whose builder was killed: ${messageOf(error)}`);
     }
   }
 
