@@ -87,9 +87,9 @@ export class LineReader {
 
   /** The next instruction; undefined at the end of the file. */
   next(): LogicalLine | undefined {
-    for (; this.#at < this.lines.length; ) {
-      const line = trimStart(withoutReturn(this.lines[this.#at]!));
-      this.#at++;
+    while (this.#at < this.lines.length) {
+      const written = this.lines[this.#at++]!;
+      const line = written === "" ? "" : trimStart(withoutReturn(written));
       if (isComment(line)) this.#comment(line);
       else if (line !== "") return this.#instruction(line);
     }

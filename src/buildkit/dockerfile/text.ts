@@ -1,8 +1,10 @@
 /** Characters as the Dockerfile's grammar sees them. */
 
 /** Unicode's White_Space, which is not quite what JavaScript's \s is. */
-const space = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
-const spacesAtStart = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+const whiteSpace = "[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+const space = new RegExp(`^${whiteSpace}$`);
+const spacesAtStart = new RegExp(`^${whiteSpace}+`);
+export const spaces = new RegExp(`${whiteSpace}+`);
 
 export const isSpace = (character: string): boolean => space.test(character);
 
