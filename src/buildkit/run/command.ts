@@ -7,6 +7,7 @@ import { killAll } from "../../runc/cgroup/control.ts";
 import { type CgroupPlace, cgroupPlace, isV2Only } from "../../runc/cgroup/place.ts";
 import { type CompiledContainer, compileContainer } from "../../runc/compile/container.ts";
 import type { HostFacts } from "../../runc/host-facts.ts";
+import type { MeasuredStep } from "../../trace/tracer.ts";
 import type { RunVertex } from "../graph/vertex.ts";
 import type { OpenLayer, Runner, RunOutcome } from "../solver/ports.ts";
 import { oomKills } from "./command-cgroup.ts";
@@ -32,6 +33,8 @@ export interface Command {
   readonly facts: HostFacts;
   /** Everything is mounted and nothing has run. */
   readonly onReady: () => void;
+  /** It runs: what its making took. */
+  readonly onMeasured: (steps: () => readonly MeasuredStep[]) => void;
   /** Work that the outcome does not wait for. */
   readonly later: (work: () => Promise<void>) => void;
 }
@@ -158,13 +161,17 @@ interface Execution {
 
 type Ran = Omit<RunOutcome, "outOfMemory">;
 
-async function execute({ vertex, options, onReady }: Command, { keel, output, plan }: Execution): Promise<Ran> {
+async function execute(
+  { vertex, options, onReady, onMeasured }: Command,
+  { keel, output, plan }: Execution,
+): Promise<Ran> {
   const { signal, onOutput } = options;
   try {
     signal.throwIfAborted();
     await keel.execute([...plan.host, ...plan.stage]);
     onReady();
     await keel.start();
+    onMeasured(() => keel.steps);
   } catch (error) {
     signal.throwIfAborted();
     const end = stillborn(error, vertex.argv[0]!);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { TestRoot } from "../../keel/container-harness.ts";
 import { KeelServe } from "../../keel/serve.ts";
+import type { MeasuredStep } from "../../trace/tracer.ts";
 import type { RunMount, RunVertex } from "../graph/vertex.ts";
 import type { LayerStack, OpenLayer, ReadyMount, RunOutcome, Secrets } from "../solver/ports.ts";
 import { CacheMounts } from "./cache-mounts.ts";
@@ -55,6 +56,8 @@ export function runVertex(script: string, more: Partial<RunVertex> = {}): RunVer
 
 export const noSecrets: Secrets = { secret: async () => undefined, sshAgent: async () => undefined };
 
+const span = { traceId: "0".repeat(32), spanId: "0".repeat(16) };
+
 const nothing: LayerStack = { chainId: "", layers: [] };
 
 /** Answers "default" with a namespace of its own; what was connected and not given back is in `connected`. */
@@ -104,6 +107,8 @@ export class TestBuilder implements AsyncDisposable {
   readonly root = new TestRoot();
   readonly networks = new FakeNetworks();
   readonly warnings: string[] = [];
+  /** What keel has measured. */
+  readonly steps: MeasuredStep[] = [];
   readonly cgroupParent: string;
   readonly caches: CacheMounts;
   readonly runner: CommandRunner;
@@ -130,6 +135,7 @@ export class TestBuilder implements AsyncDisposable {
     return new CommandRunner({
       ...{ ...roots, keel, caches, networks, cgroupParent },
       warn: (message) => this.warnings.push(message),
+      tracer: { steps: (_, measured) => void this.steps.push(...measured()) },
     });
   }
 
@@ -160,7 +166,7 @@ export class TestBuilder implements AsyncDisposable {
       texts[stream] += Buffer.from(data).toString("latin1");
     };
     const onOutput = how.onOutput ?? collect;
-    const outcome = await this.runner.run(layer, vertex, { mounts, secrets, signal, onOutput });
+    const outcome = await this.runner.run(layer, vertex, { mounts, secrets, signal, onOutput, span });
     return { ...outcome, stdout: texts[1], stderr: texts[2], layer };
   }
 

@@ -117,6 +117,14 @@ test("a secret is a file of the mode and owner that were asked for, and is nowhe
   assert.deepEqual(filesWith(TEXT), []);
 });
 
+test("a trace tells how a secret was mounted and never what it is", async () => {
+  const mounts = [ready(secret({ env: "TOKEN" }))];
+  await builder.run("true", { mounts, secrets });
+  const told = JSON.stringify(builder.steps, (_, value) => (typeof value === "bigint" ? `${value}` : value));
+  assert.match(told, /secrets/);
+  assert.ok(!told.includes(TEXT) && !told.includes(Buffer.from(TEXT).toString("base64")));
+});
+
 /** Files of the builder's roots and of all layers with these bytes. */
 function filesWith(text: string): string[] {
   const found = execFileSync("sh", ["-c", `grep -rlF -- ${text} ${builder.directory} || true`], { encoding: "utf8" });

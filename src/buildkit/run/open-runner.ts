@@ -1,6 +1,7 @@
 /** What runs commands, put together for the builder. */
 import type { KeelServe } from "../../keel/serve.ts";
 import { openNetdClient } from "../../network/client.ts";
+import type { Tracer } from "../../trace/tracer.ts";
 import { CacheMounts } from "./cache-mounts.ts";
 import { NetdNetworks } from "./network.ts";
 import type { RunRoots } from "./run-directory.ts";
@@ -11,6 +12,7 @@ export interface RunnerParts extends RunRoots {
   /** Of the program. */
   readonly keelPath: string;
   readonly warn: (message: string) => void;
+  readonly tracer?: Pick<Tracer, "steps">;
 }
 
 export interface OpenRunner extends AsyncDisposable {
@@ -21,11 +23,11 @@ export interface OpenRunner extends AsyncDisposable {
 
 /** What a builder that was killed left has been taken away. Disposal waits until nothing of a command is left. */
 export async function openRunner(parts: RunnerParts): Promise<OpenRunner> {
-  const { dataRoot, execRoot, keel, keelPath, warn } = parts;
+  const { dataRoot, execRoot, keel } = parts;
   const netd = openNetdClient(execRoot);
   const caches = new CacheMounts(`${dataRoot}/buildkit/cache-mounts`, keel);
   const networks = new NetdNetworks(netd);
-  const runner = new CommandRunner({ dataRoot, execRoot, keel, keelPath, caches, networks, warn });
+  const runner = new CommandRunner({ ...parts, caches, networks });
   try {
     await runner.recover();
   } catch (error) {

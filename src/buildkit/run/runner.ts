@@ -11,6 +11,7 @@ import type { KeelServe } from "../../keel/serve.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 import { cgroupPlace } from "../../runc/cgroup/place.ts";
 import { type HostFacts, readHostFacts } from "../../runc/host-facts.ts";
+import type { Tracer } from "../../trace/tracer.ts";
 import type { RunVertex } from "../graph/vertex.ts";
 import type { OpenLayer, Runner, RunOutcome } from "../solver/ports.ts";
 import type { CacheMounts } from "./cache-mounts.ts";
@@ -28,6 +29,7 @@ export interface RunnerOptions extends RunRoots {
   readonly cgroupParent?: string;
   readonly keelPath?: string;
   readonly warn: (message: string) => void;
+  readonly tracer?: Pick<Tracer, "steps">;
 }
 
 /** The builder's own: it may be removed while containers are started elsewhere. */
@@ -80,6 +82,9 @@ export class CommandRunner implements Runner {
       hostname: vertex.hostname || id.slice(0, 12),
       onReady: () => {
         stubs = findStubs({ ...layer, known, workingDirectory: vertex.workingDirectory || "/" });
+      },
+      onMeasured: (steps) => {
+        if (options.span) this.#options.tracer?.steps(options.span, steps);
       },
       later: (work) => this.#later(work),
     };

@@ -2,6 +2,7 @@
  * What the solver needs of the world, each a small interface with one real implementation: layers (hull-containerd's snapshots), file
  * operations (keel), commands (run), contexts, downloads. Everything that can wait takes a signal; abort undoes what was begun.
  */
+import type { SpanContext } from "../../trace/context.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import type { ContextVertex, GitVertex, HttpVertex, RunMount, RunVertex } from "../graph/vertex.ts";
 
@@ -142,6 +143,8 @@ export interface Runner {
       /** At most 64 KiB at a time; the command waits while a promise is pending. */
       readonly onOutput: (stream: 1 | 2, data: Uint8Array) => void | Promise<void>;
       readonly signal: AbortSignal;
+      /** Kernel operations are recorded as children of this span. */
+      readonly span?: SpanContext;
     },
   ): Promise<RunOutcome>;
 }
