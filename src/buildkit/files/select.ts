@@ -10,6 +10,7 @@ import { cleanInRoot, hasWildcard } from "./glob.ts";
 import { IgnorePatterns } from "./ignore.ts";
 import { notFound, outsideContext } from "./select-errors.ts";
 import { filteredSubtree } from "./subtree.ts";
+import { TreeFilter } from "./tree-filter.ts";
 import { TreeView } from "./tree-view.ts";
 
 export interface SelectRequest {
@@ -105,6 +106,9 @@ function selected({ view, request, excludes }: Search, { source, path, includes 
   const { path: end, entry } = view.follow(path);
   if (entry === undefined) throw notFound(view, request, path);
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const contents = entry.kind === "directory" ? filteredSubtree(view, end, { includes, excludes }) : [];
+  const contents = entry.kind === "directory" ? filteredSubtree(view, end, filterOf(includes, excludes)) : [];
   return { source, name, entry, contents };
 }
+
+const filterOf = (includes: IgnorePatterns | undefined, excludes: IgnorePatterns | undefined) =>
+  includes === undefined && excludes === undefined ? undefined : new TreeFilter(includes, excludes);
