@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import type { FileEntry } from "../files/entry.ts";
+import { selectSources } from "../files/select.ts";
+import { copyHash } from "./classic-hash.ts";
+
+const bytes: Readonly<Record<string, string>> = { f: "hi\n", "d/x": "x\n", "d/y": "yy\n", b: "", "é ü": "1\n" };
+
+const entry = (path: string, fields: Partial<FileEntry> = {}): FileEntry => ({
+  path,
+  kind: "file",
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: (bytes[path] ?? "").length,
+  mtimeNs: 0n,
+  sha256: "",
+  linkTarget: "",
+  hardLinkTo: "",
+  deviceMajor: 0,
+  deviceMinor: 0,
+  xattrs: [],
+  ...fields,
+});
+
+const directory = (path: string) => entry(path, { kind: "directory", mode: 0o755 });
+const source = { kind: "layers", directories: [] } as const;
+const tree = { entries: [directory(""), directory("d"), entry("d/x"), entry("d/y"), entry("f")], source };
+
+async function hashOf(sources: readonly string[], isContext: boolean): Promise<string> {
+  const selection = selectSources(tree, {
+    ...{ sources, excludes: [], parents: false, dialect: "classic", instruction: "COPY", isContext },
+    ...{ ignored: undefined, literal: false },
+  });
+  const hashAfter = async (header: Buffer, { path }: FileEntry) =>
+    createHash("sha256")
+      .update(header)
+      .update(bytes[path] ?? "")
+      .digest("hex");
+  return copyHash(selection.sources, { tree, isContext, hashAfter });
+}
+
+/** What dockerd 20.10 wrote for the same files. */
+const context = {
+  f: "file:8582af4daeaf0680f84231b3cb3c1b3f178576b5a6a8982837583d5676f28428",
+  d: "dir:2d7c48d992de8d03cb71274a0cf10ceb61b435dc2be196ba61dedcf1e27c156c",
+  "f d/x": "multi:53b33f68307d8b4e66f1d705004cffa637bd7d00406ea1298e827c289255943c",
+  "d/y": "file:5b63a6ac61f0e835aa6101642e067cbbcf09cb2076074bd59d286309b98380e1",
+};
+const stage = {
+  "/f": "file:64e42eaa82312ec1777a7ea02a837c0dedfc8f9289cb032cbf6c511a1febb30b",
+  "/d": "dir:d5f782246bbd157d7b5ebb2349294d6fbc46dada9cdd26522617796e1d6938d2",
+};
+
+for (const [sources, hash] of Object.entries(context)) {
+  test(`dockerd's hash of files of a context: ${sources}`, async () =>
+    assert.equal(await hashOf(sources.split(" "), true), hash));
+}
+for (const [sources, hash] of Object.entries(stage)) {
+  test(`dockerd's hash of files of a stage: ${sources}`, async () =>
+    assert.equal(await hashOf([sources], false), hash));
+}
+
+test("links in a circle and links to nowhere do no harm", async () => {
+  const link = (path: string, linkTarget: string) =>
+    entry(path, { kind: "symlink", linkTarget, size: linkTarget.length });
+  const links = [link("d/a", "b"), link("d/b", "a"), link("d/n", "nowhere")];
+  const odd = { entries: [directory(""), directory("d"), ...links], source };
+  const hashAfter = async () => "";
+  const [, d] = odd.entries;
+  const hashed = await copyHash([{ entry: d!, contents: links }], { tree: odd, isContext: true, hashAfter });
+  assert.equal(hashed, `dir:${createHash("sha256").update(",d/n").digest("hex")}`);
+});
