@@ -15,6 +15,12 @@ import { type SourceText, StatusCollector } from "./status-message.ts";
 const GATHER_MS = 50;
 const GATHER_BYTES = 64 * 1024;
 
+export interface LiveBuildFacts {
+  readonly ref: string;
+  readonly sessionId: string;
+  readonly entitlements: readonly string[];
+}
+
 export class LiveBuild implements AsyncDisposable {
   readonly #spool: Spool;
   readonly #collector = new StatusCollector(() => this.source);
@@ -24,15 +30,23 @@ export class LiveBuild implements AsyncDisposable {
   #finished = false;
   #readers = 0;
   #lastReader: (() => void) | undefined;
+  readonly #returned = Promise.withResolvers<readonly BuiltImage[]>();
+  /** Let go of when the build is over: layers of its results. */
+  readonly holds = new AsyncDisposableStack();
   /** The Dockerfile, once it is there. */
   source: SourceText | undefined;
 
-  constructor(
-    readonly ref: string,
-    readonly sessionId: string,
-    spoolDirectory: string,
-  ) {
+  readonly ref: string;
+  readonly sessionId: string;
+  /** What the client allows. */
+  readonly entitlements: readonly string[];
+
+  constructor(facts: LiveBuildFacts, spoolDirectory: string) {
+    this.ref = facts.ref;
+    this.sessionId = facts.sessionId;
+    this.entitlements = facts.entitlements;
     this.#spool = new Spool(spoolDirectory);
+    this.#returned.promise.catch(() => undefined); // Told to who waits.
   }
 
   get signal(): AbortSignal {
@@ -71,6 +85,27 @@ export class LiveBuild implements AsyncDisposable {
     return this.#results.get(name);
   }
 
+  /** The client's part is over. */
+  giveBack(images: readonly BuiltImage[]): void {
+    this.#returned.resolve(images);
+  }
+
+  fail(error: Error): void {
+    this.#returned.reject(error);
+  }
+
+  /** What the client gave back. Rejects with its failure, and with the signal's reason. */
+  async returned(signal: AbortSignal): Promise<readonly BuiltImage[]> {
+    const aborted = (): void => this.#returned.reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener("abort", aborted, { once: true });
+    try {
+      return await this.#returned.promise;
+    } finally {
+      signal.removeEventListener("abort", aborted);
+    }
+  }
+
   finish(): void {
     if (this.#finished) return;
     this.#write();
@@ -88,6 +123,7 @@ export class LiveBuild implements AsyncDisposable {
       await promise;
       clearTimeout(timer);
     }
+    await this.holds.disposeAsync();
     await this.#spool[Symbol.asyncDispose]();
   }
 

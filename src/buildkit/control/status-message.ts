@@ -46,13 +46,17 @@ export class StatusCollector {
   take(event: BuildEvent): void {
     switch (event.kind) {
       case "vertex":
-        return this.#vertex(event.id, { name: event.name, inputs: event.inputs.map(digestOf) });
+        this.#vertex(event.id, { name: event.name, inputs: event.inputs.map(digestOf) });
+        return;
       case "started":
-        return this.#vertex(event.id, { started: timestampOf(event.atNs) });
+        this.#vertex(event.id, { started: timestampOf(event.atNs) });
+        return;
       case "completed":
-        return this.#completed(event);
+        this.#completed(event);
+        return;
       case "waiting":
-        return this.#waiting(event);
+        this.#waiting(event);
+        return;
       case "log":
         this.logBytes += event.data.length;
         this.#logs.push({
@@ -75,7 +79,8 @@ export class StatusCollector {
         });
         return;
       case "warning":
-        return this.#warning(event);
+        this.#warning(event);
+        return;
       case "step":
         return; // The classic builder's.
     }

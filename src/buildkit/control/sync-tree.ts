@@ -2,12 +2,16 @@
  * The receiving half of fsutil's DiffCopy: the client lists a directory, we ask for the bytes that we lack, it sends them in pieces of several files
  * at once. A file is handed on when it is whole, a large one while it arrives and then alone, so that little is held in memory.
  */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HullError } from "../../platform/errors.ts";
 import type { FileEntry } from "../files/entry.ts";
 import { comparePaths } from "../files/path-text.ts";
-import { type Packet, Packet_PacketType as Type } from "../gen/fsutil/types_pb.ts";
+import { type Packet, type PacketSchema, Packet_PacketType as Type } from "../gen/fsutil/types_pb.ts";
 import { entryOfStat } from "./go-mode.ts";
 import { Outgoing } from "./outgoing.ts";
+
+export type OurPacket = MessageInitShape<typeof PacketSchema>;
 
 /** Takes files one after the other. */
 export interface FileSink {
@@ -18,7 +22,7 @@ export interface FileSink {
 
 export interface SyncRequest {
   /** Packets both ways, begun with ours. */
-  readonly open: (ours: AsyncIterable<Partial<Packet>>) => AsyncIterable<Packet>;
+  readonly open: (ours: AsyncIterable<OurPacket>) => AsyncIterable<Packet>;
   /** True: its bytes are here already. */
   readonly isKnown: (entry: FileEntry) => boolean;
   readonly sink: FileSink;
@@ -40,7 +44,7 @@ interface Wanted {
 
 /** The directory's entries in their order, without hashes. Throws what the client says is wrong, invalid-argument for a listing that cannot be. */
 export async function receiveTree(request: SyncRequest): Promise<FileEntry[]> {
-  const ours = new Outgoing<Partial<Packet>>();
+  const ours = new Outgoing<OurPacket>();
   const receiver = new Receiver(request, ours);
   try {
     for await (const packet of request.open(ours)) {
@@ -68,7 +72,7 @@ class Receiver {
 
   constructor(
     private readonly request: SyncRequest,
-    private readonly ours: Outgoing<Partial<Packet>>,
+    private readonly ours: Outgoing<OurPacket>,
   ) {}
 
   async take(packet: Packet): Promise<void> {

@@ -1,0 +1,126 @@
+/** moby.buildkit.v1.Control: builds by reference, their progress, the cache. */
+import { hostname } from "node:os";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { hostPlatform } from "../../oci/platform.ts";
+import { HullError } from "../../platform/errors.ts";
+import { HULL_VERSION } from "../../platform/version.ts";
+import type { BuiltImage } from "../build.ts";
+import type {
+  Control,
+  PruneRequest,
+  SolveRequest,
+  StatusResponse,
+  UsageRecordSchema,
+} from "../gen/moby/buildkit/v1/control_pb.ts";
+import type { WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb.ts";
+import type { Builds } from "./builds.ts";
+import { buildDockerfile, type FrontendParts } from "./dockerfile-frontend.ts";
+import { type ExporterAnswer, type ExportParts, exporterNamed } from "./exporters.ts";
+import { internalStep } from "./internal-step.ts";
+import { LiveBuild } from "./live-build.ts";
+
+export type UsageRecordMessage = MessageInitShape<typeof UsageRecordSchema>;
+
+export interface BuildCacheView {
+  usage(filters: readonly string[], signal: AbortSignal): Promise<readonly UsageRecordMessage[]>;
+  /** What was removed. */
+  prune(request: PruneRequest, signal: AbortSignal): Promise<readonly UsageRecordMessage[]>;
+}
+
+export interface ControlParts extends FrontendParts {
+  readonly builds: Builds;
+  readonly exports: ExportParts;
+  readonly cache: BuildCacheView;
+  /** Aborted when the daemon ends. */
+  readonly ending: AbortSignal;
+}
+
+const version = { package: "glasshull", version: HULL_VERSION, revision: "", dockerfileVersion: "1" };
+
+export function workerRecord(): MessageInitShape<typeof WorkerRecordSchema> {
+  const { os, architecture, variant } = hostPlatform();
+  return {
+    ID: "hull",
+    Labels: {
+      "org.mobyproject.buildkit.worker.executor": "hull",
+      "org.mobyproject.buildkit.worker.hostname": hostname(),
+    },
+    platforms: [{ OS: os, Architecture: architecture, Variant: variant ?? "" }],
+    BuildkitVersion: version,
+  };
+}
+
+export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof Control>> {
+  return {
+    solve: (request, context) => solve(parts, request, context),
+    status: (request, context) => status(parts, request.Ref, context),
+    listWorkers: () => ({ record: [workerRecord()] }),
+    info: () => ({ buildkitVersion: version }),
+    diskUsage: async ({ filter }, { signal }) => ({ record: [...(await parts.cache.usage(filter, signal))] }),
+    async *prune(request, { signal }) {
+      yield* await parts.cache.prune(request, signal);
+    },
+  };
+}
+
+async function* status(
+  { builds }: ControlParts,
+  ref: string,
+  { signal }: HandlerContext,
+): AsyncGenerator<StatusResponse> {
+  const live = await builds.get(ref, signal);
+  yield* live.status();
+}
+
+async function solve(
+  parts: ControlParts,
+  request: SolveRequest,
+  context: HandlerContext,
+): Promise<{ ExporterResponse: Record<string, string> }> {
+  if (request.Definition && request.Definition.def.length > 0)
+    throw new HullError("unimplemented", "building from LLB is not available yet: build a Dockerfile");
+  const exporters = exportersOf(request);
+  const live = new LiveBuild(
+    { ref: request.Ref, sessionId: request.Session, entitlements: request.Entitlements },
+    parts.scratch,
+  );
+  parts.builds.add(live);
+  const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
+  try {
+    const images = await imagesOf(parts, { live, request, signal });
+    const answers: ExporterAnswer[] = [];
+    for (const { run, exporter } of exporters) {
+      const step = () => run(parts.exports, { exporter, images, signal });
+      answers.push(await internalStep(live.listen, "exporting to image", step));
+    }
+    return { ExporterResponse: Object.assign({}, ...answers) as Record<string, string> };
+  } finally {
+    live.finish();
+    parts.builds.remove(live);
+    void live[Symbol.asyncDispose]();
+  }
+}
+
+function exportersOf(request: SolveRequest) {
+  const { Exporters, ExporterDeprecated: type, ExporterAttrsDeprecated: attributes } = request;
+  const old = type === "" ? [] : [{ $typeName: "moby.buildkit.v1.Exporter" as const, Type: type, Attrs: attributes }];
+  return (Exporters.length > 0 ? Exporters : old).map((exporter) => ({ exporter, run: exporterNamed(exporter.Type) }));
+}
+
+interface Asked {
+  readonly live: LiveBuild;
+  readonly request: SolveRequest;
+  readonly signal: AbortSignal;
+}
+
+/** Built here when the request names a frontend; else the client drives the build and returns its result. */
+async function imagesOf(parts: ControlParts, { live, request, signal }: Asked): Promise<readonly BuiltImage[]> {
+  if (request.Frontend === "") return live.returned(signal);
+  if (request.Frontend !== "dockerfile.v0")
+    throw new HullError("unimplemented", `frontend ${request.Frontend} is not available: use dockerfile.v0`);
+  const { FrontendAttrs: attributes, Entitlements: entitlements } = request;
+  const result = await buildDockerfile(parts, { live, attributes, entitlements, signal });
+  live.holds.use(result);
+  return result.images;
+}
