@@ -84,7 +84,9 @@ export class BuildRun {
     const known = this.#solved.get(id);
     if (known) return known;
     const solved = this.#evaluate(vertex);
-    solved.catch(() => undefined); // Told to those that wait for it.
+    const { onSolved } = this.request;
+    // A failure is told to those that wait for it.
+    solved.then((one) => onSolved?.(vertex, one)).catch(() => undefined);
     this.#solved.set(id, solved);
     return solved;
   }

@@ -48,6 +48,8 @@ export interface SolveRequest {
   readonly signal: AbortSignal;
   /** What names the same Dockerfile in the next build: whose steps a miss is compared with. */
   readonly project?: string;
+  /** Of each vertex as soon as its layers are there. */
+  readonly onSolved?: (vertex: Vertex, solved: { readonly stack: LayerStack; readonly content: string }) => void;
   /** Hits and misses, with why. */
   readonly onExplained?: (explanation: Explanation) => void;
 }
