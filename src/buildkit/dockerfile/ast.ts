@@ -163,5 +163,6 @@ export type Instruction =
  *   source-error.ts  SourceError (a HullError with range, column, excerpt); dockerfileError(...); sourceOf(error)
  *   suggest.ts       didYouMean(text, options): " (did you mean X?)" or ""
  *   syntax.ts        requireBuiltInSyntax(dockerfile, buildArgs): refuses `# syntax=` of another language
- *   lint/lint.ts     lint(facts): the build checks; requireClean(warnings, options); formatShort(warning)
+ *   lint/lint.ts     lint(facts): the build checks; requireClean(warnings, options)
+ *   lint/report.ts   warningEvent(warning); reportOf(checked): the answer to `--call=check`
  */
