@@ -179,9 +179,6 @@ class OrderCheck {
       throw damaged(index, `${JSON.stringify(path)} follows ${JSON.stringify(this.#previous)}`);
     }
     this.#previous = path;
-    if (path.startsWith("/") || /(?:^|\/)\.{0,2}(?:\/|$)/.test(path)) {
-      if (path !== "") throw damaged(index, `bad path ${JSON.stringify(path)}`);
-    }
     this.#enter(entry, index);
     if (entry.hardLinkTo === "") {
       if (entry.kind !== "directory") this.#linkable.add(path);
@@ -190,14 +187,21 @@ class OrderCheck {
     }
   }
 
+  /** With every directory checked, a path is good when its last component is. */
   #enter({ path, kind }: FileEntry, index: number): void {
+    if (path === "") return;
+    const open = this.#directories;
     const cut = path.lastIndexOf("/");
-    if (cut > 0) {
+    const name = path.slice(cut + 1);
+    if (name === "" || name === "." || name === ".." || cut === 0)
+      throw damaged(index, `bad path ${JSON.stringify(path)}`);
+    if (cut < 0) open.length = 0;
+    else {
       const parent = path.slice(0, cut);
-      while (this.#directories.length > 0 && this.#directories.at(-1) !== parent) this.#directories.pop();
-      if (this.#directories.length === 0) throw damaged(index, `${JSON.stringify(path)} has no directory`);
+      while (open.length > 0 && open[open.length - 1] !== parent) open.pop();
+      if (open.length === 0) throw damaged(index, `${JSON.stringify(path)} has no directory`);
     }
-    if (kind === "directory" && path !== "") this.#directories.push(path);
+    if (kind === "directory") open.push(path);
   }
 }
 
