@@ -48,8 +48,9 @@ export async function planBuild(request: BuildRequest, dockerfile: Dockerfile): 
     }),
   );
   return {
-    platforms: planned.map(({ argumentNames: _, ...platform }) => platform),
+    platforms: planned.map(({ argumentNames: _names, checked: _checked, ...platform }) => platform),
     warnings: [...warnings.values()],
+    checked: planned[0]!.checked,
     usedContexts: contexts.finish(),
     unusedBuildArgs: unusedBuildArgs(request, planned),
   };

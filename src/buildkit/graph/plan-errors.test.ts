@@ -79,4 +79,19 @@ describe("what a plan refuses", () => {
     const short = "Usage of undefined variable '$VERSON' (did you mean $VERSION?)";
     assert.deepEqual(warnings, [{ rule: "UndefinedVar", short, location }]);
   });
+
+  test("what the build checks need is in the plan", async () => {
+    const text = "FROM nowhere AS a\nRUN a\nFROM base AS b\nENV X=1\nFROM b";
+    const { checked } = await planText(text);
+    const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    assert.deepEqual([...checked.built].sort(), [1, 2]);
+    assert.deepEqual(
+      [...checked.imageEnv],
+      [
+        [1, [path]],
+        [2, [path, "X=1"]],
+      ],
+    );
+    assert.equal(checked.platformArgs.get("TARGETOS"), "linux");
+  });
 });

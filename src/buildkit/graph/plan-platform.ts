@@ -5,7 +5,7 @@ import type { BuildRequest } from "../build.ts";
 import type { Dockerfile } from "../dockerfile/ast.ts";
 import type { ContextUse } from "./context-use.ts";
 import { type Origins, type Outside, unresolved } from "./origins.ts";
-import type { ImageDraft, PlanWarning, PlatformPlan, Step } from "./plan.ts";
+import type { CheckedFacts, ImageDraft, PlanWarning, PlatformPlan, Step } from "./plan.ts";
 import { argumentNames, type PlannedStage, plainSteps, planStage, stageNumbering } from "./plan-stage.ts";
 import { linkOf, linksOf, reachable, refuseCycles } from "./stage-links.ts";
 import { baseVertex, platformOfImage, type StageStart, startFromStage, startOutside } from "./stage-start.ts";
@@ -31,6 +31,7 @@ export interface PlatformPlanning {
 
 export interface PlannedPlatform extends PlatformPlan {
   readonly argumentNames: ReadonlySet<string>;
+  readonly checked: CheckedFacts;
 }
 
 export async function planPlatform(planning: PlatformPlanning): Promise<PlannedPlatform> {
@@ -56,6 +57,11 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
     }),
     steps: stepsOf(found.nodes.slice(0, target + 1), planned, dockerfile),
     argumentNames: argumentNames(found.nodes, dockerfile),
+    checked: {
+      platformArgs: planning.globals.platform,
+      built: found.needed,
+      imageEnv: new Map([...planned].map(([index, { start }]) => [index, start.state.config.env])),
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import type { Dialect, SourceRange, Vertex } from "./vertex.ts";
 export interface BuildPlan {
   readonly platforms: readonly PlatformPlan[];
   readonly warnings: readonly PlanWarning[];
+  readonly checked: CheckedFacts;
   readonly usedContexts: readonly UsedContext[];
   /** Names of build arguments that no ARG asks for, sorted. */
   readonly unusedBuildArgs: readonly string[];
@@ -78,6 +79,16 @@ export interface Step {
   readonly entries: number;
   /** Lines that the classic builder says about it: "# Executing 2 build triggers". */
   readonly notes: readonly string[];
+}
+
+/** What the build checks need to know beside the Dockerfile; of the first platform. */
+export interface CheckedFacts {
+  /** BUILDPLATFORM, TARGETARCH, ... */
+  readonly platformArgs: ReadonlyMap<string, string>;
+  /** Indexes of the stages that are built. */
+  readonly built: ReadonlySet<number>;
+  /** "NAME=value" of what a stage's FROM brings, by its index. */
+  readonly imageEnv: ReadonlyMap<number, readonly string[]>;
 }
 
 export interface PlanWarning {
