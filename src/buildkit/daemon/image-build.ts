@@ -1,12 +1,12 @@
 /** One build from its Dockerfile to images in hull-containerd: the same for every protocol. */
 import type { Tracer } from "../../trace/tracer.ts";
 import type { BuildRequest, BuiltImage } from "../build.ts";
-import { parseDockerfile } from "../dockerfile/parse.ts";
 import { finishImage } from "../graph/finish.ts";
 import type { BuildPlan, ImageDraft, PlatformPlan } from "../graph/plan.ts";
 import { planBuild } from "../graph/plan-build.ts";
 import type { FinishedImage, SolveResults, VertexResult } from "../graph/solve-results.ts";
 import type { Vertex } from "../graph/vertex.ts";
+import { readDockerfileOf, tellWarnings } from "./build-checks.ts";
 import { BuildTimes, type StepTimes } from "./step-times.ts";
 
 /** The solver, as this needs it. */
@@ -84,7 +84,8 @@ function shortened(draft: ImageDraft, count: number): ImageDraft {
 
 /** Throws a SourceError for what is wrong with the Dockerfile; not-found for a base image. */
 export async function planImages(parts: ImageBuildParts, request: BuildRequest): Promise<ImageBuild> {
-  const { name, data } = request.dockerfile;
-  const plan = await planBuild(request, parseDockerfile(data, name));
+  const dockerfile = readDockerfileOf(request);
+  const plan = await planBuild(request, dockerfile);
+  tellWarnings(request, dockerfile, plan);
   return new ImageBuild(parts, request, plan);
 }
