@@ -80,12 +80,20 @@ function copyOnto(base: Vertex, onto: Onto): Vertex {
   const destination = destinationOf(onto);
   const [only] = sources;
   if (only !== undefined && sources.length === 1) return placed(base, only, { ...onto, destination });
+  const { dialect } = onto.work.request;
+  if (dialect === "classic" && !destination.endsWith("/")) throw severalSources(onto.request);
   let gathered: Vertex = { ...vertexBase(onto.state, onto.work, onto.name), ignoreCache: false, kind: "scratch" };
   for (const source of sources) gathered = placed(gathered, source, { ...onto, destination: "/", gathering: true });
   const whole: CopySource = { kind: "files", from: gathered, sources: ["/"], unpack: "never" };
   const directory = destination.endsWith("/") ? destination : `${destination}/`;
   return placed(base, whole, { ...onto, destination: directory });
 }
+
+const severalSources = ({ instruction }: CopyRequest): HullError =>
+  new HullError(
+    "invalid-argument",
+    `When using ${instruction.kind.toUpperCase()} with more than one source file, the destination must be a directory and end with a /`,
+  );
 
 function placed(
   base: Vertex,
@@ -101,8 +109,8 @@ function placed(
   };
   if (source.kind === "written") {
     const intoDirectory = destination.endsWith("/") || source.files.length > 1;
-    const pathOf = (path: string): string => (intoDirectory ? posix.join(destination, path) : destination);
-    return { ...common, kind: "write", files: source.files.map(({ path, data }) => ({ path: pathOf(path), data })) };
+    const pathOf = (file: string): string => (intoDirectory ? posix.join(destination, file) : destination);
+    return { ...common, kind: "write", files: source.files.map((file) => ({ ...file, path: pathOf(file.name) })) };
   }
   const { instruction } = request;
   const copy: CopyVertex = {

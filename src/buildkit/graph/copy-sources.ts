@@ -14,7 +14,7 @@ export type CopySource =
       readonly sources: readonly string[];
       readonly unpack: CopyVertex["unpack"];
     }
-  | { readonly kind: "written"; readonly files: readonly { readonly path: string; readonly data: string }[] };
+  | { readonly kind: "written"; readonly files: readonly { readonly name: string; readonly data: string }[] };
 
 interface Place {
   readonly state: StageState;
@@ -53,7 +53,7 @@ function writtenSource(documents: CopyRequest["instruction"]["hereDocuments"], p
   const textOf = (data: string): string => expandHereDocument(data, place.state, place.work);
   return {
     kind: "written",
-    files: documents.map(({ name, data, expand }) => ({ path: name, data: expand ? textOf(data) : data })),
+    files: documents.map(({ name, data, expand }) => ({ name, data: expand ? textOf(data) : data })),
   };
 }
 

@@ -229,12 +229,11 @@ function sourcesFor(
 const sourceVertices = new WeakMap<Outside, Vertex>();
 
 /** One per thing, so that it is solved once. */
-function sourceVertex(outside: Outside, { request, platform, dockerfile }: PlatformPlanning): Vertex {
+function sourceVertex(outside: Outside, { request, platform }: PlatformPlanning): Vertex {
   if (outside.kind === "files") return outside.vertex;
   const known = sourceVertices.get(outside);
   if (known) return known;
-  const location = dockerfile.stages[0]!.from.location;
-  const made = baseVertex(outside, { dialect: request.dialect, platform, location, nameOf: (text) => text });
+  const made = baseVertex(outside, { dialect: request.dialect, platform, location: undefined, nameOf: (text) => text });
   sourceVertices.set(outside, made);
   return made;
 }

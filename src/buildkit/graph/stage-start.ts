@@ -14,7 +14,7 @@ export interface StageStart {
 export interface StartOptions {
   readonly dialect: Dialect;
   readonly platform: string;
-  readonly location: SourceRange;
+  readonly location: SourceRange | undefined;
   /** Names the vertex that an image becomes. */
   readonly nameOf: (text: string) => string;
 }

@@ -106,9 +106,17 @@ export interface CopyVertex extends VertexBase {
 export interface WriteVertex extends VertexBase {
   readonly kind: "write";
   readonly base: Vertex;
-  readonly files: readonly { readonly path: string; readonly data: string }[];
+  readonly files: readonly WrittenFile[];
   readonly owner: Owner;
   readonly chmod: string | undefined;
+}
+
+export interface WrittenFile {
+  /** Absolute in the base's root. */
+  readonly path: string;
+  /** Where the path is a directory of the base, the file goes into it under this name. */
+  readonly name: string;
+  readonly data: string;
 }
 
 /** WORKDIR: made with its parents when it is missing. */

@@ -41,8 +41,10 @@ async function fill({ vertex, layer, store, work }: Writing): Promise<void> {
   // Whole seconds: what the file system keeps is what the entry says.
   const mtimeNs = BigInt(Math.floor(Date.now() / 1000)) * NS_PER_S;
   const placed = new Map<string, FileEntry>();
-  for (const { path, data } of vertex.files) {
-    const resolved = await files.resolve(layer.lowers, path, signal);
+  for (const { path, name, data } of vertex.files) {
+    const found = await files.resolve(layer.lowers, path, signal);
+    const inside = found.kind === "directory" ? join(path, name) : path;
+    const resolved = inside === path ? found : await files.resolve(layer.lowers, inside, signal);
     const entry = documentEntry(resolved.path, data, { ...owner, mode, mtimeNs });
     await writeObject(store, entry, data);
     placed.set(entry.path, entry);

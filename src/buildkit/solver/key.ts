@@ -28,7 +28,7 @@ export function definitionParts(vertex: StepVertex): KeyParts {
       return { instruction: copyText(vertex) };
     case "write":
       return {
-        instruction: plain([vertex.files.map(({ path }) => path), vertex.owner, vertex.chmod]),
+        instruction: plain([vertex.files.map(({ path, name }) => [path, name]), vertex.owner, vertex.chmod]),
         ...Object.fromEntries(vertex.files.map(({ path, data }) => [`document ${path}`, hashOf(data)])),
       };
     case "directory":
