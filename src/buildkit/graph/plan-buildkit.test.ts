@@ -209,6 +209,63 @@ describe("a plan in BuildKit's dialect", () => {
     );
   });
 
+  test("here-documents of COPY are written where they belong, with variables unless quoted", async () => {
+    const files = async (text: string) => {
+      const { target } = (await planText(`FROM base\nENV X=1\nWORKDIR /w\n${text}`)).platforms[0]!;
+      assert.ok(target.kind === "write");
+      return target.files;
+    };
+    assert.deepEqual(await files("COPY <<a <<'b' sub/\n$X \"q\"\na\n$X\nb\n"), [
+      { name: "a", path: "/w/sub/a", data: '1 "q"\n' },
+      { name: "b", path: "/w/sub/b", data: "$X\n" },
+    ]);
+    assert.deepEqual(await files("COPY --chmod=700 <<a conf\nx\na\n"), [{ name: "a", path: "/w/conf", data: "x\n" }]);
+  });
+
+  test("mounts have BuildKit's defaults", async () => {
+    const text = `FROM busybox AS tools
+FROM base
+ARG ID=key
+WORKDIR /w
+RUN --mount=target=. --mount=from=tools,source=/bin,target=/t,rw --mount=type=cache,target=/c/,sharing=locked,uid=5 \\
+  --mount=type=tmpfs,target=/tmp,size=64m --mount=type=secret,id=$ID,required --mount=type=secret,id=e,env=TOKEN \\
+  --mount=type=ssh x`;
+    const { target } = (await planText(text, { buildArgs: { BUILDKIT_CACHE_MOUNT_NS: "ns" } })).platforms[0]!;
+    assert.ok(target.kind === "run");
+    const shown = target.mounts.map((mount) => ("from" in mount ? { ...mount, from: mount.from?.kind } : mount));
+    const root = { uid: 0, gid: 0 };
+    assert.deepEqual(shown, [
+      { kind: "bind", from: "context", source: "/", target: "/w", writable: false },
+      { kind: "bind", from: "image", source: "/bin", target: "/t", writable: true },
+      {
+        ...{ kind: "cache", id: "ns//c/", from: undefined, source: "/", target: "/c", sharing: "locked" },
+        ...{ readOnly: false, mode: 0o755, uid: 5, gid: 0 },
+      },
+      { kind: "tmpfs", target: "/tmp", sizeBytes: 64 * 1024 * 1024 },
+      { kind: "secret", id: "key", target: "/run/secrets/key", env: "", required: true, mode: 0o400, ...root },
+      { kind: "secret", id: "e", target: "", env: "TOKEN", required: false, mode: 0o400, ...root },
+      { kind: "ssh", id: "default", target: "/run/buildkit/ssh_agent.0", required: false, mode: 0o600, ...root },
+    ]);
+  });
+
+  test('paths of COPY are taken from the working directory, "." is a directory', async () => {
+    const to = async (destination: string) => {
+      const { target } = (await planText(`FROM base\nWORKDIR /w\nCOPY a ${destination}`)).platforms[0]!;
+      return target.kind === "copy" && target.destination;
+    };
+    const cases = {
+      ".": "/w/",
+      "./": "/w/",
+      x: "/w/x",
+      "x/": "/w/x/",
+      "/": "/",
+      "/a//b/../c": "/a/c",
+      "x/.": "/w/x/",
+      "..": "/",
+    };
+    for (const [written, absolute] of Object.entries(cases)) assert.equal(await to(written), absolute, written);
+  });
+
   test("--link makes a layer of its own, unless there is a --chmod", async () => {
     const linked = (await planText("FROM base\nCOPY --link a /b/")).platforms[0]!.target;
     assert.ok(linked.kind === "merge" && linked.layer.kind === "copy" && linked.layer.base.kind === "scratch");
