@@ -35,7 +35,7 @@ export function placeSelection({ sources }: Selection, destination: Destination)
       source.entry.kind === "directory" ? ofDirectory(source, destination) : ofFile(sources, source, destination);
     for (const placement of list) {
       const isMade = placement.path === destination.resolved.path && placement.entry.kind === "directory";
-      put(placed, isMade ? placement : { ...placement, entry: attributes(placement.entry) });
+      put(placed, isMade ? placement : { ...placement, entry: attributes(placement.entry) }, destination.dialect);
     }
   }
   if (sources.length < 2) return [...placed.values()];
@@ -121,14 +121,19 @@ const join = (directory: string, path: string) =>
 const notDirectory = ({ text }: Destination) =>
   new HullError("invalid-argument", `cannot copy to non-directory: ${text}`, { facts: { path: text } });
 
-function put(placed: Map<string, Placement>, placement: Placement): void {
-  const before = placed.get(placement.path);
+/** BuildKit refuses a file where another source put a directory and the other way round; the classic builder replaces what was there. */
+function put(placed: Map<string, Placement>, placement: Placement, dialect: Dialect): void {
+  const { path } = placement;
+  const before = placed.get(path);
   const isDirectory = placement.entry.kind === "directory";
   if (before !== undefined && (before.entry.kind === "directory") !== isDirectory) {
-    const what = isDirectory ? "cannot copy to non-directory:" : "cannot replace to directory";
-    throw new HullError("invalid-argument", `${what} /${placement.path}`, { facts: { path: placement.path } });
+    if (dialect === "buildkit") {
+      const what = isDirectory ? "cannot copy to non-directory:" : "cannot replace to directory";
+      throw new HullError("invalid-argument", `${what} /${path}`, { facts: { path } });
+    }
+    for (const other of placed.keys()) if (other.startsWith(`${path}/`)) placed.delete(other);
   }
-  placed.set(placement.path, placement);
+  placed.set(path, placement);
 }
 
 const linkedAttributes = ["kind", "sha256", "mode", "uid", "gid", "mtimeNs"] as const;

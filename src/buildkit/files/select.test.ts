@@ -219,6 +219,17 @@ test("the classic builder wants a slash at the end for several sources, and look
   assert.throws(() => copy("link/*.ts /app/", base, "classic"), /no source files were specified/);
 });
 
+test("a directory and a file of one name: BuildKit refuses, the classic builder lets the last one win", () => {
+  const source = tree("one/x/old", "two/x");
+  const selection = selectSources(source, { ...plain, sources: ["one", "two"] });
+  assert.throws(() => placeSelection(selection, destination(base, "/app/")), /cannot replace to directory \/app\/x/);
+  const placed = placeSelection(selection, destination(base, "/app/", { dialect: "classic" }));
+  assert.deepEqual(
+    placed.map(({ path, sourcePath }) => `${path}=${sourcePath}`),
+    ["app/x=two/x"],
+  );
+});
+
 test("a downloaded file's name is no pattern", () => {
   const download = tree("a[1]*.txt");
   const selection = selectSources(download, { ...plain, sources: ["a[1]*.txt"], literal: true });
