@@ -6,7 +6,7 @@ import { HullError } from "../../platform/errors.ts";
 import type { ImageVertex, RunVertex, Vertex } from "../graph/vertex.ts";
 import { inputsOf, vertexId } from "../graph/vertex-id.ts";
 import type { Pins } from "./cache.ts";
-import { selectFor } from "./copy-selection.ts";
+import { type CopySource, selectFor } from "./copy-selection.ts";
 import { differences, type Explanation, stepIdentity } from "./explain.ts";
 import { StepError } from "./failure.ts";
 import { inOrder } from "./graph-order.ts";
@@ -120,7 +120,7 @@ export class BuildRun {
 
   async #step(vertex: StepVertex): Promise<Solved> {
     const key = await this.#keys.key(vertex);
-    for (let inputs: Inputs | undefined; ; inputs ??= await this.#inputs(vertex)) {
+    for (let inputs: Inputs | undefined; ; inputs ??= await this.#inputs(vertex, key)) {
       const hit = await this.#cached(vertex, key);
       if (hit) return hit;
       if (inputs === undefined) this.#explainMiss(vertex, key);
@@ -151,16 +151,17 @@ export class BuildRun {
     }
   }
 
-  async #inputs(vertex: StepVertex): Promise<Inputs> {
+  async #inputs(vertex: StepVertex, key: StepKey): Promise<Inputs> {
     const stackOf = async (input: Vertex): Promise<LayerStack> => (await this.evaluate(input)).stack;
     const sources = vertex.kind === "run" ? this.#mountSources(vertex) : [];
     const layer = vertex.kind === "merge" ? [vertex.layer] : [];
-    const [base, others, mounts] = await Promise.all([
+    const [base, others, mounts, copied] = await Promise.all([
       stackOf(vertex.base),
       Promise.all(layer.map(stackOf)),
       Promise.all(sources.map((source) => (source === undefined ? undefined : stackOf(source)))),
+      vertex.kind === "copy" ? this.#copySource(vertex, key) : undefined,
     ]);
-    return { base, layer: others[0], mounts };
+    return { base, layer: others[0], mounts, copied };
   }
 
   /** Files of contexts become layers of their own, which other builds share. */
@@ -176,7 +177,6 @@ export class BuildRun {
   }
 
   async #work(vertex: StepVertex, key: StepKey, inputs: Inputs): Promise<Solved> {
-    const source = vertex.kind === "copy" ? await this.#copySource(vertex, key) : undefined;
     const { jobs } = this.shared;
     const watcher = {
       listener: (event: Parameters<Teller["pass"]>[1]) => this.#teller.pass(vertex, event),
@@ -184,14 +184,14 @@ export class BuildRun {
       signal: this.#signal,
     };
     const solved = await jobs.run(jobKey(vertex, key), watcher, (job) =>
-      execute({ vertex, key: key.key, inputs, source, job, shared: this.shared, build: this.request.id }),
+      execute({ vertex, key: key.key, inputs, job, shared: this.shared, build: this.request.id }),
     );
     this.pins.add(key.key);
     this.#teller.completed(vertex);
     return solved;
   }
 
-  async #copySource(vertex: Extract<StepVertex, { readonly kind: "copy" }>, { source }: StepKey) {
+  async #copySource(vertex: Extract<StepVertex, { readonly kind: "copy" }>, { source }: StepKey): Promise<CopySource> {
     return source ?? selectFor(vertex, await this.#trees.tree(vertex.from, vertex));
   }
 
@@ -223,7 +223,7 @@ export class BuildRun {
   #explainMiss(vertex: StepVertex, key: StepKey): void {
     const step = stepIdentity(this.request.project ?? "", vertex);
     const before = step && this.shared.cache.parts(step);
-    const changes = before && key.parts ? differences(before.parts, key.parts()) : [];
+    const changes = before ? differences(before.parts, key.parts()) : [];
     const reason = before === undefined ? "it was not built before" : "its result is not in the cache any more";
     const reasons = vertex.ignoreCache ? ["the cache is not to be used"] : changes.length > 0 ? changes : [reason];
     this.#explained(vertex, { vertex, cached: false, reasons }, key);
@@ -231,7 +231,7 @@ export class BuildRun {
 
   #explained(vertex: StepVertex, explanation: Explanation, { key, parts }: StepKey): void {
     const step = stepIdentity(this.request.project ?? "", vertex);
-    if (step && parts && this.shared.cache.parts(step)?.key !== key) this.shared.cache.setParts(step, key, parts());
+    if (step && this.shared.cache.parts(step)?.key !== key) this.shared.cache.setParts(step, key, parts());
     this.request.onExplained?.(explanation);
   }
 }
@@ -242,6 +242,8 @@ export interface Inputs {
   readonly layer: LayerStack | undefined;
   /** Of a command's mounts. */
   readonly mounts: readonly (LayerStack | undefined)[];
+  /** Of a copy. */
+  readonly copied: CopySource | undefined;
 }
 
 /** Who wants it anew does not take what was begun for those who do not. */

@@ -37,13 +37,13 @@ CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, output_key TEXT NOT NU
   layers TEXT NOT NULL, kind TEXT NOT NULL, description TEXT NOT NULL, content TEXT NOT NULL, size INTEGER NOT NULL,
   created INTEGER NOT NULL, used INTEGER NOT NULL, uses INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS results_chain ON results (chain_id);
-CREATE TABLE IF NOT EXISTS aliases (fast_key TEXT PRIMARY KEY, key TEXT NOT NULL, made INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS aliases_key ON aliases (key);
+CREATE TABLE IF NOT EXISTS aliases (fast_key TEXT PRIMARY KEY, content TEXT NOT NULL, made INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (step TEXT PRIMARY KEY, key TEXT NOT NULL, parts TEXT NOT NULL, made INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
-/** Steps whose parts are remembered; the oldest go first. */
+/** Remembered; the oldest go first. */
 const MAX_STEPS = 5000;
+const MAX_ALIASES = 50_000;
 
 export class CacheTable implements Disposable {
   constructor(private readonly sql: DatabaseSync) {}
@@ -73,11 +73,7 @@ export class CacheTable implements Disposable {
   remove(keys: readonly string[]): void {
     this.#atOnce(() => {
       const results = this.sql.prepare("DELETE FROM results WHERE key = ?");
-      const aliases = this.sql.prepare("DELETE FROM aliases WHERE key = ?");
-      for (const key of keys) {
-        results.run(key);
-        aliases.run(key);
-      }
+      for (const key of keys) results.run(key);
     });
   }
 
@@ -89,12 +85,13 @@ export class CacheTable implements Disposable {
     });
   }
 
+  /** The hash of contents that were found under this key. */
   alias(fastKey: string): string | undefined {
-    return textOf(this.sql.prepare("SELECT key FROM aliases WHERE fast_key = ?").get(fastKey)?.key);
+    return textOf(this.sql.prepare("SELECT content FROM aliases WHERE fast_key = ?").get(fastKey)?.content);
   }
 
-  setAlias(fastKey: string, key: string, nowMs: number): void {
-    this.sql.prepare("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)").run(fastKey, key, nowMs);
+  setAlias(fastKey: string, content: string, nowMs: number): void {
+    this.sql.prepare("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)").run(fastKey, content, nowMs);
   }
 
   parts(step: string): { readonly key: string; readonly parts: KeyParts } | undefined {
@@ -107,12 +104,12 @@ export class CacheTable implements Disposable {
     this.sql.prepare("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)").run(step, key, JSON.stringify(parts), nowMs);
   }
 
-  trimSteps(): void {
-    this.sql
-      .prepare("DELETE FROM steps WHERE step IN (SELECT step FROM steps ORDER BY made DESC LIMIT -1 OFFSET ?)")
-      .run(MAX_STEPS);
-    // Contents that were selected once and whose result never came, or has gone.
-    this.sql.exec("DELETE FROM aliases WHERE key NOT IN (SELECT key FROM results)");
+  /** Forgets the oldest of what only saves work or explains. */
+  trim(): void {
+    const oldest = (table: string, name: string): string =>
+      `DELETE FROM ${table} WHERE ${name} IN (SELECT ${name} FROM ${table} ORDER BY made DESC LIMIT -1 OFFSET ?)`;
+    this.sql.prepare(oldest("steps", "step")).run(MAX_STEPS);
+    this.sql.prepare(oldest("aliases", "fast_key")).run(MAX_ALIASES);
   }
 
   [Symbol.dispose](): void {

@@ -55,7 +55,7 @@ export class BuildCache implements Disposable {
       if (await this.#options.layers.find(row.chainId)) await this.#options.holds.hold(row.chainId);
       else this.#table.remove([row.key]);
     }
-    this.#table.trimSteps();
+    this.#table.trim();
   }
 
   pins(): Pins {
@@ -137,12 +137,13 @@ export class BuildCache implements Disposable {
     await this.#letGo(rows.map(({ chainId }) => chainId));
   }
 
+  /** The hash of contents that is known without looking at them. */
   alias(fastKey: string): string | undefined {
     return this.#table.alias(fastKey);
   }
 
-  setAlias(fastKey: string, key: string): void {
-    if (this.#table.alias(fastKey) !== key) this.#written(() => this.#table.setAlias(fastKey, key, this.#nowMs()));
+  setAlias(fastKey: string, content: string): void {
+    this.#written(() => this.#table.setAlias(fastKey, content, this.#nowMs()));
   }
 
   parts(step: string): { readonly key: string; readonly parts: KeyParts } | undefined {

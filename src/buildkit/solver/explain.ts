@@ -27,8 +27,9 @@ export function stepIdentity(project: string, { name, location, kind, platform }
 export function differences(before: KeyParts, now: KeyParts): readonly string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
   const changed = names.filter((name) => before[name] !== now[name]);
-  const files = changed.filter((name) => name.startsWith(FILE_PART));
-  const others = changed.filter((name) => !files.includes(name) && (files.length === 0 || name !== CONTENT_PART));
+  const known = [before, now].every((parts) => Object.keys(parts).some(isFile));
+  const files = known ? changed.filter(isFile) : [];
+  const others = changed.filter((name) => !isFile(name) && (files.length === 0 || name !== CONTENT_PART));
   const named = [...others, ...files.slice(0, MAX_NAMED)].map((name) => sentence(name, before, now));
   return files.length > MAX_NAMED ? [...named, `and ${files.length - MAX_NAMED} more files`] : named;
 }
@@ -36,6 +37,7 @@ export function differences(before: KeyParts, now: KeyParts): readonly string[] 
 export const BASE_PART = "base";
 export const CONTENT_PART = "content";
 export const FILE_PART = "file ";
+const isFile = (name: string): boolean => name.startsWith(FILE_PART);
 
 function sentence(name: string, before: KeyParts, now: KeyParts): string {
   const how = before[name] === undefined ? "is new" : now[name] === undefined ? "is gone" : "has changed";

@@ -12,9 +12,9 @@ import { chainKey, definitionParts, hashOf, keyOf, mountPart, type StepVertex } 
 
 export interface StepKey {
   readonly key: string;
-  /** Undefined when the key was found without reading the sources. */
-  readonly parts: (() => KeyParts) | undefined;
-  /** Of a copy whose sources were read. */
+  /** With one per copied file, where they were looked at. */
+  readonly parts: () => KeyParts;
+  /** Of a copy whose sources were looked at. */
   readonly source: CopySource | undefined;
 }
 
@@ -79,68 +79,51 @@ export class KeyFinder {
   }
 
   async #copyKey(vertex: CopyVertex): Promise<StepKey> {
-    const [base, from] = await Promise.all([this.#layersKey(vertex.base), this.outputKey(vertex.from)]);
-    const parts = { ...definitionParts(vertex), [BASE_PART]: base };
-    const taken = hashOf(JSON.stringify([vertex.sources, vertex.excludes, vertex.parents]));
-    const fastKey = from && keyOf("copy", { ...parts, from, taken });
-    const known = this.#knownByFastKey(vertex, fastKey);
-    if (known) return { key: known, parts: undefined, source: undefined };
-    const source = selectFor(vertex, await this.sources.treeOf(vertex.from, vertex));
-    const whole = { ...parts, [CONTENT_PART]: source.content };
-    const key = keyOf("copy", whole);
-    if (fastKey) this.sources.cache.setAlias(fastKey, key);
-    return { key, parts: () => ({ ...whole, ...fileParts(source.selection) }), source };
+    const [base, { content, source }] = await Promise.all([this.#layersKey(vertex.base), this.#copied(vertex)]);
+    const parts = { ...definitionParts(vertex), [BASE_PART]: base, [CONTENT_PART]: content };
+    const withFiles = () => (source ? { ...parts, ...fileParts(source.selection) } : parts);
+    return { key: keyOf("copy", parts), parts: withFiles, source };
+  }
+
+  /** Whatever the base: both are found at the same time. */
+  async #copied(vertex: CopyVertex): Promise<{ readonly content: string; readonly source: CopySource | undefined }> {
+    const { from, sources, excludes, parents } = vertex;
+    const fastKey = await this.#fastKey(from, ["copy", sources, excludes, parents]);
+    const content = fastKey && this.sources.cache.alias(fastKey);
+    if (content) return { content, source: undefined };
+    const source = selectFor(vertex, await this.sources.treeOf(from, vertex));
+    if (fastKey) this.sources.cache.setAlias(fastKey, source.content);
+    return { content: source.content, source };
   }
 
   async #runKey(vertex: RunVertex): Promise<StepKey> {
-    const inputs = await this.#mountKeys(vertex);
-    const fast = await this.#plainKey(vertex, inputs.fast);
-    if (inputs.needContents.length === 0) return fast;
-    const isFast = inputs.needContents.every(([, , from]) => from !== undefined);
-    const fastKey = isFast ? `${fast.key} fast` : undefined;
-    const known = this.#knownByFastKey(vertex, fastKey);
-    if (known) return { key: known, parts: undefined, source: undefined };
-    const contents = await Promise.all(
-      inputs.needContents.map(async ([i, mount]) => {
-        const tree = await this.sources.treeOf(mount.from, vertex);
-        return [mountPart(i), mountContent(tree, mount.source)] as const;
-      }),
-    );
-    const slow = await this.#plainKey(vertex, { ...inputs.fast, ...Object.fromEntries(contents) });
-    if (fastKey) this.sources.cache.setAlias(fastKey, slow.key);
-    return slow;
+    const contents = await Promise.all(vertex.mounts.map((mount) => this.#mounted(vertex, mount)));
+    const parts = contents.flatMap((content, i) => (content === undefined ? [] : [[mountPart(i), content] as const]));
+    return this.#plainKey(vertex, Object.fromEntries(parts));
   }
 
   /** Images are known by their layers alone: reading all their files would take longer than most commands. */
-  async #mountKeys({ mounts }: RunVertex): Promise<MountKeys> {
-    const fast: Record<string, string> = {};
-    const needContents: NeedsContents[] = [];
-    for (const [i, mount] of mounts.entries()) {
-      if ((mount.kind !== "bind" && mount.kind !== "cache") || mount.from === undefined) continue;
-      const from = await this.outputKey(mount.from);
-      if (from !== undefined) fast[mountPart(i)] = from;
-      if (mount.kind === "bind" && mount.from.kind !== "image") needContents.push([i, mount, from]);
-    }
-    return { fast, needContents };
+  async #mounted(vertex: RunVertex, mount: RunMount): Promise<string | undefined> {
+    if ((mount.kind !== "bind" && mount.kind !== "cache") || mount.from === undefined) return undefined;
+    const { from, source } = mount;
+    if (mount.kind === "cache" || from.kind === "image") return this.outputKey(from);
+    const fastKey = await this.#fastKey(from, ["mount", source]);
+    const known = fastKey && this.sources.cache.alias(fastKey);
+    if (known) return known;
+    const content = mountContent(await this.sources.treeOf(from, vertex), source);
+    if (fastKey) this.sources.cache.setAlias(fastKey, content);
+    return content;
   }
 
-  #knownByFastKey(vertex: StepVertex, fastKey: string | undefined): string | undefined {
-    if (fastKey === undefined || vertex.ignoreCache) return undefined;
-    const key = this.sources.cache.alias(fastKey);
-    return key !== undefined && this.sources.cache.peek(key) ? key : undefined;
+  /** Of what is taken from a source; undefined when only its contents tell. */
+  async #fastKey(from: Vertex, taken: unknown): Promise<string | undefined> {
+    const key = await this.outputKey(from);
+    return key && hashOf(key, JSON.stringify(taken));
   }
 
   async #layersKey(vertex: Vertex): Promise<string> {
     return (await this.outputKey(vertex)) ?? this.sources.outputKeyOf(vertex);
   }
-}
-
-type Bind = Extract<RunMount, { readonly kind: "bind" }>;
-type NeedsContents = readonly [index: number, mount: Bind, from: string | undefined];
-
-interface MountKeys {
-  readonly fast: KeyParts;
-  readonly needContents: readonly NeedsContents[];
 }
 
 const gitText = ({ subdirectory, keepGitDirectory, remote }: Extract<Vertex, { readonly kind: "git" }>): string =>

@@ -1,7 +1,6 @@
 /** The work of a step as a job: its turn, its layer, its record. */
 import type { RunVertex, Vertex } from "../graph/vertex.ts";
 import type { Inputs, Solved } from "./build-run.ts";
-import type { CopySource } from "./copy-selection.ts";
 import { executeCopy } from "./execute-copy.ts";
 import { executeDirectory } from "./execute-directory.ts";
 import { executeRun } from "./execute-run.ts";
@@ -16,8 +15,6 @@ export interface StepRequest {
   readonly vertex: StepVertex;
   readonly key: string;
   readonly inputs: Inputs;
-  /** Of a copy. */
-  readonly source: CopySource | undefined;
   readonly job: JobContext;
   readonly shared: Shared;
   /** Whose turn it takes. */
@@ -26,9 +23,9 @@ export interface StepRequest {
 
 /** The record is written last: whatever fails before leaves none. */
 export async function execute(request: StepRequest): Promise<Solved> {
-  const { vertex, key, inputs, source, shared } = request;
+  const { vertex, key, inputs, shared } = request;
   const stack = await perform(request, workOf(request));
-  const content = source?.content ?? "";
+  const content = inputs.copied?.content ?? "";
   const outputKey = outputKeyOf(request, stack);
   using pins = shared.cache.pins();
   const { kind } = vertex;
@@ -39,11 +36,11 @@ export async function execute(request: StepRequest): Promise<Solved> {
   return { stack, outputKey, content, cached: false };
 }
 
-function perform({ vertex, inputs, source, shared, job }: StepRequest, work: StepWork): Promise<LayerStack> {
-  const { base, layer, mounts } = inputs;
+function perform({ vertex, inputs, shared, job }: StepRequest, work: StepWork): Promise<LayerStack> {
+  const { base, layer, mounts, copied } = inputs;
   switch (vertex.kind) {
     case "copy":
-      return executeCopy(vertex, { base, source: source! }, work);
+      return executeCopy(vertex, { base, source: copied! }, work);
     case "write":
       return executeWrite(vertex, base, work);
     case "directory":
