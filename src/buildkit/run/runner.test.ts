@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { RunVertex } from "../graph/vertex.ts";
@@ -165,6 +165,17 @@ for (const [title, argv, exitCode, words] of missing)
     assert.match(ran.stderr, words);
     assert.ok(ran.stderr.endsWith(`: ${ran.notStarted}\n`), ran.notStarted);
   });
+
+test("a program of another machine is exit code 255 and says so, and nothing of its making is in the layer", async () => {
+  const top = join(builder.directory, "foreign");
+  mkdirSync(join(top, "opt"), { recursive: true });
+  writeFileSync(join(top, "opt/foreign"), "\x7fELF\x02\x01\x01", { mode: 0o755 });
+  const ran = await builder.run(runVertex("", { argv: ["/opt/foreign"] }), {
+    layer: builder.layer([top, builder.root.path]),
+  });
+  assert.deepEqual([ran.exitCode, ran.stderr], [255, "exec /opt/foreign: exec format error\n"]);
+  assert.deepEqual(pathsBelow(ran.layer.upper), []);
+});
 
 test("an unknown user is an error that names it", async () => {
   await assert.rejects(builder.run(runVertex("true", { user: "ghost" })), {
