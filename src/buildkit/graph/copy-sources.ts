@@ -74,9 +74,10 @@ function localSource(request: CopyRequest, sources: readonly string[], { work }:
 
 /** The classic builder's rule; BuildKit takes what leads out for the root. */
 function refuseOutside(source: string, keyword: string): void {
-  const path = posix.normalize(source.replace(/^\/+/, ""));
+  const relative = source.replace(/^\/+/, "");
+  const path = posix.normalize(relative);
   if (path === ".." || path.startsWith("../")) {
-    throw bad(`${keyword} failed: forbidden path outside the build context: ${source} ()`, source);
+    throw bad(`${keyword} failed: forbidden path outside the build context: ${relative} ()`, source);
   }
 }
 
@@ -95,7 +96,9 @@ function remoteSource(source: string, request: CopyRequest, place: Place): CopyS
     return { kind: "files", from: gitVertex(git, request, place), sources: ["/"], unpack: "never" };
   }
   if (!/^https?:\/\//.test(source)) return undefined;
-  if (instruction.kind === "copy") throw bad("source can't be a URL for COPY", source);
+  if (instruction.kind === "copy") {
+    throw bad(`${isClassic ? "COPY failed: " : ""}source can't be a URL for COPY`, source);
+  }
   const from = httpVertex(source, request, place);
   return { kind: "files", from, sources: [from.fileName], unpack: unpackOf(request, isClassic, "never") };
 }

@@ -46,7 +46,8 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
   for (const index of [...found.needed].sort((a, b) => a - b)) {
     planned.set(index, planNeeded(index, { planning, found, planned, target }));
   }
-  const { state } = planned.get(target)!;
+  const { state, start } = planned.get(target)!;
+  if (dialect === "classic" && start.base === undefined && state.entries.length === 0) throw nothingMade(dockerfile);
   return {
     platform: planning.platform,
     target: state.vertex,
@@ -63,6 +64,11 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
       imageEnv: new Map([...planned].map(([index, { start }]) => [index, start.state.config.env])),
     },
   };
+}
+
+function nothingMade(dockerfile: Dockerfile): HullError {
+  const error = new HullError("invalid-argument", "No image was generated. Is your Dockerfile empty?");
+  return located(error, dockerfile.stages.at(-1)!.from.location, dockerfile);
 }
 
 /** A named context takes the place of the stage of its name. */

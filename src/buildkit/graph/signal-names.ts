@@ -5,12 +5,12 @@ import { HullError } from "../../platform/errors.ts";
 const FIRST_REAL_TIME = 34;
 const LAST = 64;
 
-/** Throws invalid-argument in Docker's words. */
+/** Throws invalid-argument in Docker's words. Docker takes every number but 0. */
 export function checkSignal(text: string): void {
-  const number = /^[+-]?\d+$/.test(text) ? Number(text) : numberOf(text.toUpperCase().replace(/^SIG/, ""));
-  if (number === undefined || number < 1 || number > LAST) {
-    throw new HullError("invalid-argument", `invalid signal: ${text}`);
-  }
+  const isKnown = /^[+-]?\d+$/.test(text)
+    ? Number(text) !== 0
+    : numberOf(text.toUpperCase().replace(/^SIG/, "")) !== undefined;
+  if (!isKnown) throw new HullError("invalid-argument", `invalid signal: ${text}`);
 }
 
 function numberOf(name: string): number | undefined {
