@@ -2,7 +2,7 @@
 import { HullError } from "../../../platform/errors.ts";
 import type { SourceRange } from "../../graph/vertex.ts";
 import type { ArgInstruction, Dockerfile, FromInstruction, Instruction, Stage } from "../ast.ts";
-import { type ExpandMode, expand, type Scope } from "../expand.ts";
+import { analyze, type ExpandMode, type Expansion, expand, type Scope } from "../expand.ts";
 
 export interface Facts {
   readonly dockerfile: Dockerfile;
@@ -13,8 +13,17 @@ export interface Facts {
   readonly built?: ReadonlySet<number>;
   /** The environment of a stage's base image, "NAME=value", where it is known. */
   readonly imageEnv?: ReadonlyMap<number, readonly string[]>;
-  /** What only the conversion can see (it knows the base images and the context): UndefinedVar, CopyIgnoredFile, InvalidBaseImagePlatform. */
+  /** The main context's ignore file, where it is known. */
+  readonly ignore?: IgnoreFacts;
+  /** What only the conversion can see, as it knows the base images: UndefinedVar, InvalidBaseImagePlatform. */
   readonly found: readonly Observation[];
+}
+
+export interface IgnoreFacts {
+  /** As they stand in the file; "!" makes an exception. */
+  readonly patterns: readonly string[];
+  /** A path that is clean, or one of its parents. */
+  ignores(path: string): boolean;
 }
 
 /** A plan's warning. */
@@ -120,4 +129,10 @@ export function known<T>(compute: () => T): T | undefined {
     if (error instanceof HullError) return undefined;
     throw error;
   }
+}
+
+/** Undefined when a variable is used whose value only the base image knows, or when the text is wrong. */
+export function expansionOf(facts: Facts, text: string, { values, complete }: Seen): Expansion | undefined {
+  const expansion = known(() => analyze(text, scopeOf(values), modeOf(facts)));
+  return complete || expansion?.unset.size === 0 ? expansion : undefined;
 }

@@ -1,8 +1,7 @@
 /** Checks of single instructions. */
 import type { ArgInstruction, FromInstruction, Instruction, Stage } from "../ast.ts";
-import { analyze, type Expansion } from "../expand.ts";
 import { quoted } from "../text.ts";
-import { type Facts, instructionsOf, known, modeOf, type Seen, scopeOf, stagesOf, walk } from "./facts.ts";
+import { expansionOf, type Facts, instructionsOf, type Seen, stagesOf, walk } from "./facts.ts";
 import { type Finding, type Rule, rule } from "./rule.ts";
 
 /** The findings of each instruction of the stages that are built. */
@@ -151,12 +150,6 @@ function exposed(facts: Facts): readonly Exposed[] {
     ports.push(...words.map((port) => ({ port, location: instruction.location })));
   }
   return ports;
-}
-
-/** Undefined when a variable is used whose value only the base image knows, or when the text is wrong. */
-function expansionOf(facts: Facts, text: string, { values, complete }: Seen): Expansion | undefined {
-  const expansion = known(() => analyze(text, scopeOf(values), modeOf(facts)));
-  return complete || expansion?.unset.size === 0 ? expansion : undefined;
 }
 
 function badDescription(instruction: FromInstruction | Instruction): readonly Finding[] {

@@ -247,6 +247,22 @@ test("what the conversion found is told, unless it is skipped at its instruction
   assert.deepEqual(warned(factsOf(`# check=skip=UndefinedVar,Other${text}`, { found })), []);
 });
 
+test("sources that the ignore file leaves out are warned of", () => {
+  const text =
+    "FROM a\nARG f=secret\nCOPY ./$f/ b /x\nADD secret https://example.com/secret /x\nCOPY --from=a secret .\nCOPY . .\n";
+  const ignoring = (patterns: readonly string[]): Partial<Facts> => ({
+    ignore: { patterns, ignores: (path) => path === "secret" },
+  });
+  assert.deepEqual(warned(factsOf(text, ignoring(["secret"]))), [
+    ["CopyIgnoredFile", 3, 'Attempting to Copy file "secret" that is excluded by .dockerignore'],
+    ["CopyIgnoredFile", 4, 'Attempting to Add file "secret" that is excluded by .dockerignore'],
+  ]);
+  assert.deepEqual(warned(factsOf(text, ignoring(["secret", "!secret/a"]))), []);
+  assert.deepEqual(warned(factsOf("FROM a\nCOPY . /x\n", ignoring(["*"]))), [
+    ["CopyIgnoredFile", 2, 'Attempting to Copy file "." that is excluded by .dockerignore'],
+  ]);
+});
+
 test("a base image's variables count where they are known", () => {
   const text = "FROM a\nWORKDIR $HOME/x\n";
   const imageEnv = (home: string): Partial<Facts> => ({ imageEnv: new Map([[0, [`HOME=${home}`]]]) });

@@ -1,6 +1,7 @@
 /** The build checks of a Dockerfile: https://docs.docker.com/reference/build-checks/. */
 import { HullError } from "../../../platform/errors.ts";
 import type { Dockerfile } from "../ast.ts";
+import { copyRule } from "./copy-rule.ts";
 import { type Facts, instructionsOf } from "./facts.ts";
 import { fromRules } from "./from-rules.ts";
 import { instructionRules } from "./instruction-rules.ts";
@@ -10,9 +11,13 @@ import type { Finding, LintWarning, Rule } from "./rule.ts";
 import { stageRules } from "./stage-rules.ts";
 
 /** All there are, by name. */
-export const rules: readonly Rule[] = [...stageRules, ...fromRules, ...instructionRules, ...observedRules].sort(
-  (a, b) => (a.name < b.name ? -1 : 1),
-);
+export const rules: readonly Rule[] = [
+  ...stageRules,
+  ...fromRules,
+  ...instructionRules,
+  copyRule,
+  ...observedRules,
+].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** The file's own options, or those of the build argument BUILDKIT_DOCKERFILE_CHECK, which wins. */
 export const checkOptionsOf = ({ dockerfile, buildArgs }: Pick<Facts, "dockerfile" | "buildArgs">): CheckOptions =>

@@ -10,7 +10,6 @@ const observed = (name: string, description: string): Rule =>
 
 export const observedRules: readonly Rule[] = [
   observed("UndefinedVar", "Variables should be defined before their use"),
-  observed("CopyIgnoredFile", "Attempting to Copy file that is excluded by .dockerignore"),
   // The one that Docker has no page for.
   {
     ...observed("InvalidBaseImagePlatform", "Base image platform does not match expected target platform"),
