@@ -6,6 +6,7 @@ import { HullError } from "../../platform/errors.ts";
 import type { ImageVertex, RunVertex, Vertex } from "../graph/vertex.ts";
 import { inputsOf, vertexId } from "../graph/vertex-id.ts";
 import type { Pins } from "./cache.ts";
+import type { CacheRow } from "./cache-table.ts";
 import { type CopySource, selectFor } from "./copy-selection.ts";
 import { differences, type Explanation, stepIdentity } from "./explain.ts";
 import { StepError } from "./failure.ts";
@@ -35,7 +36,7 @@ export class BuildRun {
   readonly #keys: KeyFinder;
   readonly #trees: SourceTrees;
   readonly #solved = new Map<string, Promise<Solved>>();
-  readonly #laidOut = new Map<string, Vertex>();
+  readonly #rows = new Map<string, CacheRow>();
   #failure: StepError | undefined;
 
   constructor(
@@ -54,6 +55,9 @@ export class BuildRun {
     });
     this.#keys = new KeyFinder({
       cache: shared.cache,
+      peek: (key) => this.#peek(key),
+      knownStack: async (vertex) => (await this.#known(vertex))?.stack,
+      failed: (vertex, error) => this.#failed(vertex, error),
       outputKeyOf: async (vertex) => (await this.evaluate(vertex)).outputKey,
       treeOf: (vertex, asker) => this.#trees.tree(vertex, asker),
       commitOf: (vertex) => this.#trees.commit(vertex),
@@ -132,12 +136,34 @@ export class BuildRun {
 
   async #cached(vertex: StepVertex, key: StepKey): Promise<Solved | undefined> {
     if (vertex.ignoreCache || this.#isRunning(vertex, key)) return undefined;
-    const hit = await this.shared.cache.find(key.key, this.pins);
-    if (hit === undefined) return undefined;
+    const row = this.#peek(key.key);
+    const hit = row && (await this.shared.cache.find(row, this.pins));
+    if (hit === undefined) {
+      this.#rows.delete(key.key);
+      return undefined;
+    }
     this.#explainHit(vertex, key);
     this.#teller.completed(vertex, { cached: true });
     this.#tellInputsCached(vertex);
     return { stack: hit.stack, outputKey: hit.row.outputKey, content: hit.row.content, cached: true };
+  }
+
+  /** A result that others may have replaced meanwhile stays this build's. */
+  #peek(key: string): CacheRow | undefined {
+    const row = this.#rows.get(key) ?? this.shared.cache.peek(key);
+    if (row !== undefined) {
+      this.#rows.set(key, row);
+      this.pins.add(key);
+    }
+    return row;
+  }
+
+  async #known(vertex: StepVertex): Promise<Solved | undefined> {
+    const id = vertexId(vertex);
+    if (this.#solved.has(id) || vertex.ignoreCache) return this.evaluate(vertex);
+    const hit = await this.#cached(vertex, await this.#keys.key(vertex));
+    if (hit && !this.#solved.has(id)) this.#solved.set(id, Promise.resolve(hit));
+    return this.#solved.get(id);
   }
 
   /** Steps that are not looked at because of a hit, but are in the cache themselves. */
@@ -168,16 +194,13 @@ export class BuildRun {
   #mountSources({ mounts }: RunVertex): readonly (Vertex | undefined)[] {
     return mounts.map((mount) => {
       if ((mount.kind !== "bind" && mount.kind !== "cache") || mount.from === undefined) return undefined;
-      const source = laidOut(mount.from, mount.source);
-      if (source === mount.from) return source;
-      const id = vertexId(source);
-      if (!this.#laidOut.has(id)) this.#laidOut.set(id, source);
-      return this.#laidOut.get(id);
+      return laidOut(mount.from, mount.source);
     });
   }
 
   async #work(vertex: StepVertex, key: StepKey, inputs: Inputs): Promise<Solved> {
     const { jobs } = this.shared;
+    this.pins.add(key.key);
     const watcher = {
       listener: (event: Parameters<Teller["pass"]>[1]) => this.#teller.pass(vertex, event),
       secrets: this.request.secrets,
@@ -186,7 +209,6 @@ export class BuildRun {
     const solved = await jobs.run(jobKey(vertex, key), watcher, (job) =>
       execute({ vertex, key: key.key, inputs, job, shared: this.shared, build: this.request.id }),
     );
-    this.pins.add(key.key);
     this.#teller.completed(vertex);
     return solved;
   }

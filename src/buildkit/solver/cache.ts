@@ -37,6 +37,8 @@ export class BuildCache implements Disposable {
   readonly #table: CacheTable;
   readonly #options: CacheOptions;
   readonly #pinned = new Map<string, number>();
+  /** By key: layers of former results that builds may still use. */
+  readonly #replaced = new Map<string, Set<string>>();
   /** Holds and the records that need them change one after the other. */
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -58,7 +60,8 @@ export class BuildCache implements Disposable {
     this.#table.trim();
   }
 
-  pins(): Pins {
+  /** `counts`: it is a use of the results. */
+  pins({ counts = true } = {}): Pins {
     const keys = new Set<string>();
     return {
       add: (key) => {
@@ -70,9 +73,9 @@ export class BuildCache implements Disposable {
         for (const key of keys) {
           const left = this.#pinned.get(key)! - 1;
           if (left > 0) this.#pinned.set(key, left);
-          else this.#pinned.delete(key);
+          else this.#unpinned(key);
         }
-        this.#written(() => this.#table.touch(keys, this.#nowMs()));
+        if (counts) this.#written(() => this.#table.touch(keys, this.#nowMs()));
         keys.clear();
       },
     };
@@ -87,18 +90,13 @@ export class BuildCache implements Disposable {
     return this.#table.find(key);
   }
 
-  /** The result, pinned; a record whose layers have gone is removed. */
-  async find(key: string, pins: Pins): Promise<CacheHit | undefined> {
-    const row = this.#table.find(key);
-    if (row === undefined) return undefined;
-    pins.add(key);
+  /** The result of a record that was peeked at, pinned. Undefined: its layers have gone, and so does the record. */
+  async find(row: CacheRow, pins: Pins): Promise<CacheHit | undefined> {
+    pins.add(row.key);
     const stack = row.chainId === "" ? { chainId: "", layers: [] } : await this.#options.layers.find(row.chainId);
-    if (stack === undefined) {
-      await this.remove([row]);
-      return undefined;
-    }
-    // What is known of the layers beyond their names is in the record.
-    return { row, stack: { chainId: stack.chainId, layers: row.layers } };
+    if (stack !== undefined) return { row, stack: { chainId: row.chainId, layers: row.layers } };
+    if (this.#table.find(row.key)?.chainId === row.chainId) await this.remove([row]);
+    return undefined;
   }
 
   /** After the commit. On a full disk the result is good, but not remembered. */
@@ -121,7 +119,9 @@ export class BuildCache implements Disposable {
       if (stack.chainId !== "") await this.#options.holds.hold(stack.chainId);
       this.#written(() => this.#table.insert(row));
     });
-    if (before && before.chainId !== stack.chainId) await this.#letGo([before.chainId]);
+    if (before === undefined || before.chainId === stack.chainId) return;
+    const replaced = this.#replaced.get(result.key) ?? new Set();
+    this.#replaced.set(result.key, replaced.add(before.chainId));
   }
 
   list(): readonly CacheRow[] {
@@ -160,6 +160,15 @@ export class BuildCache implements Disposable {
 
   #nowMs(): number {
     return this.#options.nowMs?.() ?? Date.now();
+  }
+
+  #unpinned(key: string): void {
+    this.#pinned.delete(key);
+    const replaced = this.#replaced.get(key);
+    if (!this.#replaced.delete(key)) return;
+    this.#letGo([...replaced!]).catch((error) =>
+      this.#options.warn(`let go of replaced results: ${messageOf(error)}; tried again at the next start`),
+    );
   }
 
   #letGo(chainIds: readonly string[]): Promise<void> {

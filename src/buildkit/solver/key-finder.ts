@@ -5,10 +5,11 @@
 import type { FileTree } from "../files/entry.ts";
 import type { CopyVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
 import type { BuildCache } from "./cache.ts";
-import type { KeyParts } from "./cache-table.ts";
+import type { CacheRow, KeyParts } from "./cache-table.ts";
 import { type CopySource, fileParts, mountContent, selectFor } from "./copy-selection.ts";
 import { BASE_PART, CONTENT_PART } from "./explain.ts";
 import { chainKey, definitionParts, hashOf, keyOf, mountPart, type StepVertex } from "./key.ts";
+import type { LayerStack } from "./ports.ts";
 
 export interface StepKey {
   readonly key: string;
@@ -20,7 +21,13 @@ export interface StepKey {
 
 /** What the finder asks the build for. */
 export interface KeySources {
-  readonly cache: Pick<BuildCache, "peek" | "alias" | "setAlias">;
+  readonly cache: Pick<BuildCache, "alias" | "setAlias">;
+  /** The record of a key: for one build always the same. */
+  peek(key: string): CacheRow | undefined;
+  /** The result of a step if nothing has to be done for it, from then on its result in this build. */
+  knownStack(vertex: StepVertex): Promise<LayerStack | undefined>;
+  /** Fails the build because of this vertex. */
+  failed(vertex: Vertex, error: unknown): Error;
   /** Evaluates the vertex. */
   outputKeyOf(vertex: Vertex): Promise<string>;
   /** The files of a vertex, which is evaluated or fetched; `asker` is the vertex that waits for it. */
@@ -46,7 +53,7 @@ export class KeyFinder {
     if (!isStep(vertex)) return undefined;
     if (vertex.ignoreCache) return this.sources.outputKeyOf(vertex);
     const { key } = await this.key(vertex);
-    return this.sources.cache.peek(key)?.outputKey ?? key;
+    return this.sources.peek(key)?.outputKey ?? key;
   }
 
   key(vertex: StepVertex): Promise<StepKey> {
@@ -61,6 +68,14 @@ export class KeyFinder {
   async #find(vertex: StepVertex): Promise<StepKey> {
     // Chains may have thousands of steps: each is a turn of its own.
     await undefined;
+    try {
+      return await this.#keyOf(vertex);
+    } catch (error) {
+      throw this.sources.failed(vertex, error);
+    }
+  }
+
+  async #keyOf(vertex: StepVertex): Promise<StepKey> {
     switch (vertex.kind) {
       case "copy":
         return this.#copyKey(vertex);
@@ -115,9 +130,16 @@ export class KeyFinder {
     return content;
   }
 
-  /** Of what is taken from a source; undefined when only its contents tell. */
+  /**
+   * Of what is taken from a source; undefined when the source must be looked at. By layers, not by the step that made them: made anew they may have
+   * other contents.
+   */
   async #fastKey(from: Vertex, taken: unknown): Promise<string | undefined> {
-    const key = await this.outputKey(from);
+    const key = isStep(from)
+      ? (await this.sources.knownStack(from))?.chainId
+      : from.kind === "image"
+        ? from.chainId
+        : await this.outputKey(from);
     return key && hashOf(key, JSON.stringify(taken));
   }
 

@@ -10,7 +10,11 @@ import type { LayerStack } from "./ports.ts";
 import { type SolveRequest, Solver } from "./solver.ts";
 import { MemoryWorld } from "./world-harness.ts";
 
-const common = { location: { file: "Dockerfile", startLine: 1, endLine: 1 }, ignoreCache: false, platform: "linux/amd64" };
+const common = {
+  location: { file: "Dockerfile", startLine: 1, endLine: 1 },
+  ignoreCache: false,
+  platform: "linux/amd64",
+};
 
 export const scratch: Vertex = { ...common, kind: "scratch", name: "scratch" };
 export const context: Vertex = { ...common, kind: "context", name: "context", context: "context", used: [] };

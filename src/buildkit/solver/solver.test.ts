@@ -5,8 +5,9 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { file, tree } from "../files/tree-harness.ts";
 import type { Vertex } from "../graph/vertex.ts";
-import { StepError } from "./failure.ts";
 import { openCache } from "./cache.ts";
+import { StepError } from "./failure.ts";
+import { PRUNE_NOTHING_ELSE, prune } from "./prune.ts";
 import { Bench, context, copy, logOf, run, scratch, story, until, workdir } from "./solver-harness.ts";
 
 const ending = (path: string): string[] => readdirSync(path);
@@ -33,7 +34,8 @@ test("equal steps of concurrent builds run once, and who joins later hears every
   assert.equal(onTop!.layers[0]!.diffId, stack!.layers[0]!.diffId);
   assert.equal(logOf(first), "onetwothree");
   assert.equal(logOf(second), "onetwothree");
-  for (const build of [first, second]) assert.equal(story(build)[2], "started RUN say one; say two; wait go; say three; write a b");
+  for (const build of [first, second])
+    assert.equal(story(build)[2], "started RUN say one; say two; wait go; say three; write a b");
   await until(() => ending(join(bench.world.directory, "logs")).length === 0);
 });
 
@@ -77,7 +79,10 @@ for (const [dialect, message] of failures)
     await using bench = new Bench();
     const failing = run(scratch, "exit 2");
     const build = bench.start([run(failing, "write never x"), run(scratch, "wait never")], { dialect });
-    const error = await build.done.then(assert.fail, (thrown: unknown) => thrown);
+    const error = await build.done.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
     assert.ok(error instanceof StepError);
     assert.equal(error.message, message);
     assert.equal(error.exitCode, 2);
@@ -136,6 +141,44 @@ test("a stage that changed but gives the same files leaves later steps in the ca
   const second = await bench.build([graph("2")]);
   assert.deepEqual(bench.world.ran, ["write noise 1; write out same", "write last x", "write noise 2; write out same"]);
   assert.ok(story(second).includes("completed RUN write last x cached"));
+});
+
+test("a stage that is made anew and has other files gives its copies other keys", async () => {
+  await using bench = new Bench();
+  const stage = (ignoreCache = false) => run(scratch, "unique out", { ignoreCache });
+  const graph = (ignoreCache = false) => run(copy(scratch, stage(ignoreCache)), "write last x");
+  const rebuild = [
+    async () => prune(bench.cache, { policy: PRUNE_NOTHING_ELSE, disk: bench.solver.disk(), nowMs: Date.now() + 1 }),
+    async () => bench.world.snapshots.clear(),
+    async () => bench.build([graph(true)]),
+  ];
+  for (const lose of rebuild) {
+    await bench.build([graph()]);
+    await lose();
+    const [stack] = (await bench.build([graph()])).stacks;
+    const [made] = (await bench.build([stage()])).stacks;
+    const copied = bench.world.filesOf(stack!).find(({ path }) => path === "out");
+    assert.equal(copied!.sha256, bench.world.filesOf(made!)[0]!.sha256);
+    const rows = bench.cache.list().filter(({ kind }) => kind === "copy");
+    const contents = rows.map(
+      ({ chainId, content }) => `${bench.world.snapshots.get(chainId)?.files.get("out")?.sha256} ${content}`,
+    );
+    assert.equal(new Set(contents).size, new Set(rows.map(({ content }) => content)).size);
+  }
+});
+
+test("a file that is missing is the copy's failure, whoever waits for it", async () => {
+  await using bench = new Bench();
+  const wrong = copy(scratch, context, { sources: ["/missing"], name: "COPY missing /" });
+  const build = bench.start([run(wrong, "write a b")], { files: tree("there") });
+  const error = await build.done.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof StepError);
+  assert.equal(error.vertex, wrong);
+  assert.equal(error.code, "not-found");
+  assert.equal(story(build).at(-1), `completed COPY missing /: ${error.message}`);
 });
 
 test("a bind mount's contents are part of a command's key, its limits, proxies and addresses of hosts are not", async () => {

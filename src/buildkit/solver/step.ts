@@ -27,7 +27,7 @@ export async function execute(request: StepRequest): Promise<Solved> {
   const stack = await perform(request, workOf(request));
   const content = inputs.copied?.content ?? "";
   const outputKey = outputKeyOf(request, stack);
-  using pins = shared.cache.pins();
+  using pins = shared.cache.pins({ counts: false });
   const { kind } = vertex;
   await shared.cache.store(
     { key, outputKey, kind, description: describe(vertex), content, base: inputs.base, stack },

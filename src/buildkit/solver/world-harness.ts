@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
 import { comparePaths, type FileEntry, type FileTree } from "../files/entry.ts";
 import { file } from "../files/tree-harness.ts";
-import type { Files, Holds, Layers, LayerStack, OpenLayer, Runner } from "./ports.ts";
+import type { Files, Holds, LayerStack, Layers, OpenLayer, Runner } from "./ports.ts";
 
 type Contents = Map<string, FileEntry>;
 interface Snapshot {
