@@ -121,6 +121,8 @@ describe("a plan in BuildKit's dialect", () => {
     assert.deepEqual(plan.usedContexts, [{ context: "src", paths: ["a"] }]);
     const git = [...walk(plan.platforms[0]!.target)].find(({ kind }) => kind === "git");
     assert.equal(git?.kind === "git" && `${git.remote} ${git.ref}`, "https://example.com/x.git main");
+    const whole = await planText("FROM src\nCOPY --from=src /a /b", { namedContexts });
+    assert.deepEqual(whole.usedContexts, [{ context: "src", paths: [] }]);
     const stage = await planText("FROM nowhere AS b\nRUN x\nFROM base\nCOPY --from=b /x /", {
       namedContexts: { b: "docker-image://busybox" },
     });

@@ -202,6 +202,7 @@ function startOf(
   const own = planning.platformGiven ? "" : platformOfImage(outside!);
   const platform = node.platform || own || planning.platform;
   warnOfPlatform(node, outside!, planning);
+  if (outside!.kind === "files") planning.contexts.note(outside!.vertex, "/");
   return startOutside(outside!, { dialect, platform, location: node.stage.from.location, nameOf });
 }
 
