@@ -134,7 +134,7 @@ test("a command ends with its builder, and the next one takes away what is left 
   const networks = new FakeNetworks();
   const next = builder.newRunner(networks, directory);
   await next.recover();
-  await next.close();
+  await next.settled();
   assert.deepEqual(networks.forgotten, [left]);
   assert.deepEqual(readdirSync(join(directory, "exec/buildkit/run")), []);
   assert.deepEqual(cgroupsOf(builder.cgroupParent), []);

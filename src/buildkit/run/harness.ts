@@ -171,7 +171,7 @@ export class TestBuilder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.runner.close();
+    await this.runner.settled();
     await this.keel[Symbol.asyncDispose]();
     this.root[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });

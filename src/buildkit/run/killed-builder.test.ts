@@ -80,7 +80,7 @@ for (let round = 0; round < ROUNDS; round++) {
     const caches = new CacheMounts(join(directory, "data/buildkit/cache-mounts"), builder.keel);
     const next = builder.newRunner(new FakeNetworks(), directory);
     await next.recover();
-    await next.close();
+    await next.settled();
     await caches.recover();
     assert.deepEqual(builder.warnings, []);
     assert.deepEqual(cgroupsOf(builder.cgroupParent), []);

@@ -1,7 +1,7 @@
 /**
  * Runs the command of a RUN vertex on a layer.
  *
- * Lifecycle: `CommandRunner` -> `recover` once at the builder's start -> any number of `run`s -> `close` at its end. A command lives in a mount
+ * Lifecycle: `CommandRunner` -> `recover` once at the builder's start -> any number of `run`s -> `settled` at its end. A command lives in a mount
  * namespace of its own in which the layer is mounted, and is tied to this process: when either goes nothing of it stays.
  */
 import { randomBytes } from "node:crypto";
@@ -102,14 +102,9 @@ export class CommandRunner implements Runner {
     }
   }
 
-  /** Everything that goes on after the answers of `run` has ended. */
+  /** At the end, when no command is run any more: everything that goes on after the answers of `run` has ended. */
   async settled(): Promise<void> {
     while (this.#endings.size > 0) await Promise.all(this.#endings);
-  }
-
-  /** Nothing runs any more, and nothing is run afterwards. */
-  async close(): Promise<void> {
-    await this.settled();
     await this.#cgroupParents.remove(this.#options.keel);
   }
 
