@@ -8,7 +8,7 @@
  *
  * Hard links count as files of their own, as BuildKit has it.
  */
-import { createHash, type Hash } from "node:crypto";
+import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import type { FileEntry } from "./entry.ts";
 import { encodePath } from "./path-text.ts";
 import type { Selection } from "./select.ts";
@@ -37,10 +37,7 @@ export function contentKey({ sources }: Selection): string {
 }
 
 /** One entry's key: of a bind mount's single file, of a tree's comparison. */
-export const entryKey = (entry: FileEntry): string =>
-  createHash("sha256")
-    .update(encodePath(recordOf(entry, "")))
-    .digest("hex");
+export const entryKey = (entry: FileEntry): string => hashOnce("sha256", encodePath(recordOf(entry, "")), "hex");
 
 function flush(hash: Hash, text: string): string {
   hash.update(encodePath(text));

@@ -64,7 +64,7 @@ export interface Holds {
 export interface Placement {
   /** Relative to the layer's root; what it leads through is resolved in the root already. */
   readonly path: string;
-  /** Owner and mode are the wanted ones. */
+  /** Owner and mode are the wanted ones; `path` is the placement's, `hardLinkTo` that of an earlier placement of the same file. */
   readonly entry: FileEntry;
   /** In the source tree. */
   readonly sourcePath: string;
