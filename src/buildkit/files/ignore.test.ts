@@ -121,6 +121,24 @@ test("a hundred thousand paths are matched in a second", () => {
   assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
 });
 
+test("patterns of many wildcards take no longer than others, and mean the same", () => {
+  const long = "a".repeat(250);
+  const deep = Array.from({ length: 200 }, () => "d").join("/");
+  const table: readonly (readonly [pattern: string, path: string, ignored: boolean])[] = [
+    ["**/a*a*a*a*a*a*a*a*a*b", `x/${long}`, false],
+    ["**/a*a*a*a*a*a*a*a*a*b", `x/${long}b`, true],
+    ["a/**/**/d/**/d/**/d/**/d/**/x", `a/${deep}`, false],
+    ["a/**/**/d/**/d/**/d/**/d/**/x", `a/${deep}/x`, true],
+    ["*/*/*/[a-c]?\\*", "a/b/c/bx*", true],
+    ["*/*/*/[a-c]?\\*", "a/b/c/bxx", false],
+  ];
+  const started = performance.now();
+  for (const [pattern, path, ignored] of table)
+    assert.equal(new IgnorePatterns([pattern]).matches(path), ignored, pattern);
+  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
+  assert.throws(() => new IgnorePatterns(["a*|b*c*d"]).matches("a"), /too many wildcards/);
+});
+
 test("globs match as Go's path.Match", () => {
   const table: readonly (readonly [pattern: string, matching: readonly string[], other: readonly string[]])[] = [
     ["*", ["", "a", "a.b"], ["a/b"]],

@@ -2,8 +2,10 @@
  * One pattern of an ignore file, with the exact meaning of moby/patternmatcher: filepath.Match's syntax and "**", turned into a regular
  * expression (including what falls out of that turning: "^" is an anchor, "|" and "{2}" mean what they mean there).
  */
+import { HullError } from "../../platform/errors.ts";
 import { badPattern, checkIgnoreSyntax, cleanPath, Glob } from "./glob.ts";
 import { goRegExp } from "./go-regexp.ts";
+import { countRepeats, linearMatcher } from "./linear-match.ts";
 
 type Matcher = (path: string) => boolean;
 
@@ -66,8 +68,19 @@ export class Pattern {
       return (path) => path.endsWith(suffix) || path === alone;
     }
     const expression = goRegExp(`^${source}$`);
+    if (countRepeats(text) > mostRepeats) return linearMatcher(text) ?? refuse(text);
     return (path) => expression.test(path);
   }
+}
+
+/** A regular expression takes time to the power of this. */
+const mostRepeats = 2;
+
+function refuse(text: string): never {
+  throw new HullError(
+    "invalid-argument",
+    `the pattern ${JSON.stringify(text)} has too many wildcards for "|", "^", "{" or "\\d"`,
+  );
 }
 
 const illegalException = () => {
