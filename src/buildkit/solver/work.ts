@@ -29,5 +29,6 @@ export async function makeLayer(
   await using layer = await world.layers.prepare(base, job.signal);
   await fill(layer);
   job.signal.throwIfAborted();
-  return layer.commit(job.signal);
+  // Awaited here: the layer is given up when this scope is left.
+  return await layer.commit(job.signal);
 }
