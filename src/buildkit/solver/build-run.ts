@@ -74,7 +74,11 @@ export class BuildRun {
       return new Map(this.request.targets.map((target, i) => [vertexId(target), solved[i]!]));
     } catch (error) {
       this.#abort.abort(this.#failure ?? error);
-      await Promise.allSettled(this.#solved.values());
+      // One that was begun meanwhile ends soon: it sees the abort first.
+      for (let seen = -1; seen !== this.#solved.size; ) {
+        seen = this.#solved.size;
+        await Promise.allSettled(this.#solved.values());
+      }
       this.#teller.cancelled(vertices);
       if (this.#failure) throw this.#failure;
       if (this.request.signal.aborted)
@@ -84,15 +88,18 @@ export class BuildRun {
   }
 
   evaluate(vertex: Vertex): Promise<Solved> {
-    const id = vertexId(vertex);
-    const known = this.#solved.get(id);
-    if (known) return known;
-    const solved = this.#evaluate(vertex);
-    const { onSolved } = this.request;
-    // A failure is told to those that wait for it.
-    solved.then((one) => onSolved?.(vertex, one)).catch(() => undefined);
-    this.#solved.set(id, solved);
-    return solved;
+    return this.#solved.get(vertexId(vertex)) ?? this.#remember(vertex, this.#evaluate(vertex));
+  }
+
+  /** The vertex's result in this build from now on. */
+  #remember(vertex: Vertex, solved: Promise<Solved>): Promise<Solved> {
+    const told = solved.then((one) => {
+      this.request.onSolved?.(vertex, one);
+      return one;
+    });
+    told.catch(() => undefined); // Told to those that wait for it.
+    this.#solved.set(vertexId(vertex), told);
+    return told;
   }
 
   async #evaluate(vertex: Vertex): Promise<Solved> {
@@ -162,8 +169,7 @@ export class BuildRun {
     const id = vertexId(vertex);
     if (this.#solved.has(id) || vertex.ignoreCache) return this.evaluate(vertex);
     const hit = await this.#cached(vertex, await this.#keys.key(vertex));
-    if (hit && !this.#solved.has(id)) this.#solved.set(id, Promise.resolve(hit));
-    return this.#solved.get(id);
+    return this.#solved.get(id) ?? (hit && this.#remember(vertex, Promise.resolve(hit)));
   }
 
   /** Steps that are not looked at because of a hit, but are in the cache themselves. */

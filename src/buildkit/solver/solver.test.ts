@@ -167,6 +167,18 @@ test("a stage that is made anew and has other files gives its copies other keys"
   }
 });
 
+test("every target is told as solved once, the first time and from the cache", async () => {
+  await using bench = new Bench();
+  const stage = run(scratch, "write out x");
+  const targets = [scratch, stage, copy(scratch, stage), run(copy(scratch, stage), "write last x")];
+  for (const time of ["first", "second"]) {
+    const told: Vertex[] = [];
+    const onSolved = (vertex: Vertex) => void told.push(vertex);
+    await bench.build(targets, { onSolved });
+    assert.deepEqual(told.map(({ name }) => name).sort(), targets.map(({ name }) => name).sort(), time);
+  }
+});
+
 test("a file that is missing is the copy's failure, whoever waits for it", async () => {
   await using bench = new Bench();
   const wrong = copy(scratch, context, { sources: ["/missing"], name: "COPY missing /" });
