@@ -74,7 +74,7 @@ async function stackOf(details: Details, { containerd, layers }: BaseImageParts)
   const found = await layers.find(details.chainId);
   if (found) return found;
   for await (const _progress of containerd.imageStore.unpack(
-    { image: details.configDigest, snapshotter: "" },
+    { name: details.configDigest, snapshotter: "" },
     call({}),
   ));
   const unpacked = await layers.find(details.chainId);

@@ -83,7 +83,7 @@ async function run(
     steps: platform.steps,
     logs,
     removes: options.removes,
-    idOf: async ({ stage, entries }) => build.stepImage(platform, stage, entries),
+    idOf: ({ stage, entries }) => build.stepImage(platform, stage, entries),
     send: (text) => answer.send(text),
   });
   // Both end whatever happens to the other: a failed build is told as far as it came, and a client that has gone aborts the build.

@@ -1,10 +1,38 @@
 /** Puts hull-buildkitd together: the one place that knows all of its parts. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type ContainerdClient, call, connectContainerd } from "../../containerd/client.ts";
 import type { KeelServe } from "../../keel/serve.ts";
+import { openNetdClient } from "../../network/client.ts";
+import type { Reference } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Tracer } from "../../trace/tracer.ts";
+import type { BuiltImage } from "../build.ts";
+import { ClientContexts } from "../context/client-contexts.ts";
+import { FileWorker } from "../context/file-worker.ts";
+import { ContextReceiver } from "../context/receive.ts";
+import { WorkerFiles } from "../context/worker-files.ts";
+import { cacheView } from "../control/cache-view.ts";
+import { controlApi } from "../control/control.ts";
+import { CacheMounts } from "../run/cache-mounts.ts";
+import { NetdNetworks } from "../run/network.ts";
+import { CommandRunner } from "../run/runner.ts";
 import type { BuilderSettings } from "../settings.ts";
-import type { Builder } from "./server.ts";
+import { Admission } from "../solver/admission.ts";
+import { openCache } from "../solver/cache.ts";
+import type { Downloads } from "../solver/ports.ts";
+import { prune, usage } from "../solver/prune.ts";
+import { Solver } from "../solver/solver.ts";
+import { storedImages } from "./base-images.ts";
+import { type ClassicParts, classicBuild } from "./classic-build.ts";
+import { writeImage } from "./image-writer.ts";
+import { prunePolicyOf } from "./prune-query.ts";
+import type { Builder, BuilderCall } from "./server.ts";
+import { SnapshotLayers } from "./snapshot-layers.ts";
+import { SolverRun } from "./solving.ts";
+import { openStepTimes } from "./step-times.ts";
 
 export interface BuilderParts {
   readonly settings: BuilderSettings;
@@ -13,12 +41,124 @@ export interface BuilderParts {
   readonly log: Log;
 }
 
-export async function composeBuilder(_parts: BuilderParts): Promise<Builder> {
+const STATUS_MS = 10_000;
+
+export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
+  const { settings, keel, log, tracer } = parts;
+  const { dataRoot, execRoot } = settings;
+  const own = join(dataRoot, "buildkit");
+  const warn = (message: string) => log.warn(message);
+  await using stack = new AsyncDisposableStack();
+  const containerd = stack.use(
+    connectContainerd({ socketPath: join(execRoot, "containerd/containerd.sock"), namespace: "moby" }),
+  );
+  const snapshotter = await snapshotterOf(containerd);
+  const layers = new SnapshotLayers(containerd, snapshotter);
+  await layers.recover();
+  const worker = stack.use(new FileWorker());
+  const files = new WorkerFiles({ keel, worker, scratch: join(execRoot, "buildkit/files") });
+  const contexts = new ContextReceiver({ keel, worker, directory: join(own, "contexts") });
+  await contexts.recover();
+  const caches = new CacheMounts(join(own, "cache-mounts"), keel);
+  const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));
+  const runner = new CommandRunner({ dataRoot, execRoot, keel, caches, networks, warn, keelPath: settings.keel });
+  await runner.recover();
+  stack.defer(() => runner.settled());
+  const scratch = join(own, "scratch");
+  mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  const cache = stack.use(openCache({ path: join(own, "cache.db"), layers, holds: layers, warn }));
+  await cache.reconcile();
+  const solver = stack.use(
+    new Solver({
+      world: { layers, files, runner, scratchDirectory: scratch },
+      cache,
+      logDirectory: join(own, "logs"),
+      maxConcurrentBuilds: settings.maxConcurrentBuilds,
+      warn,
+    }),
+  );
+  const store = (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) =>
+    writeImage({ containerd, snapshotter }, { image, tags, signal });
+  const classic: ClassicParts = {
+    times: stack.use(openStepTimes(join(own, "steps.db"))),
+    tracer,
+    startSolving: (request, createdNs) => new SolverRun(solver, request, createdNs),
+    receive: receiver(contexts, settings.maxConcurrentUploads),
+    images: storedImages({ containerd, layers }),
+    downloads: noDownloads,
+    write: async (image, tags, signal) => (await store(image, tags, signal)).id,
+    scratch,
+  };
+  const ending = new AbortController();
+  stack.defer(() =>
+    ending.abort(new HullError("cancelled", "hull-buildkitd is being stopped: the build was cancelled")),
+  );
+  const control = controlApi({
+    ...classic,
+    contexts: new ClientContexts({
+      directory: join(own, "contexts"),
+      receive: async (body, options) => (await classic.receive(body, options)).tree,
+    }),
+    exports: { store },
+    cache: cacheView(cache, () => solver.disk()),
+    ending: ending.signal,
+    log,
+  });
+  const resources = stack.move();
+  const builds = new Builds(classic);
   return {
-    build: () => Promise.reject(new HullError("unimplemented", "building images is not available yet")),
-    cancel: () => false,
-    usage: async () => [],
-    prune: async () => ({ CachesDeleted: null, SpaceReclaimed: 0 }),
-    [Symbol.asyncDispose]: async () => {},
+    build: (asked) => builds.run(asked),
+    cancel: (id) => builds.cancel(id),
+    usage: async () => usage(cache),
+    prune: async (query) => prune(cache, { policy: prunePolicyOf(query), disk: solver.disk(), nowMs: Date.now() }),
+    grpc: (socket, head) => control.grpc(socket, head),
+    session: (headers, socket, head) => control.session(headers, socket, head),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
+
+async function snapshotterOf(containerd: ContainerdClient): Promise<string> {
+  const { storageDriver } = await containerd.daemon.status({}, call({ timeoutMs: STATUS_MS }));
+  return storageDriver;
+}
+
+/** Builds in hand, by the ids that clients cancel them by. */
+class Builds {
+  readonly #cancels = new Map<string, AbortController>();
+
+  constructor(private readonly parts: ClassicParts) {}
+
+  async run(asked: BuilderCall): Promise<void> {
+    const given = new URLSearchParams(asked.request.query).get("buildid") ?? "";
+    const cancel = new AbortController();
+    if (given !== "") this.#cancels.set(given, cancel);
+    try {
+      const signal = AbortSignal.any([asked.signal, cancel.signal]);
+      await classicBuild(this.parts, { ...asked, signal, id: `classic-${randomBytes(8).toString("hex")}` });
+    } finally {
+      if (this.#cancels.get(given) === cancel) this.#cancels.delete(given);
+    }
+  }
+
+  cancel(id: string): boolean {
+    const found = this.#cancels.get(id);
+    found?.abort(new HullError("cancelled", "the build was cancelled"));
+    return found !== undefined;
+  }
+}
+
+function receiver(contexts: ContextReceiver, uploads: number): ClassicParts["receive"] {
+  const slots = { command: 1, transfer: uploads, hash: 1 };
+  const admission = new Admission({ slots, builds: Number.POSITIVE_INFINITY });
+  return async (body, { build, signal }) => {
+    using _slot = await admission.acquire({ build, kind: "transfer", cost: 1, signal, onWaiting: () => {} });
+    const tree = await contexts.receive(body, signal);
+    admission.forget(build);
+    return { tree, [Symbol.asyncDispose]: async () => {} };
+  };
+}
+
+const noDownloads: Downloads = {
+  http: ({ url }) => Promise.reject(new HullError("unimplemented", `ADD ${url}: downloads are not available yet`)),
+  git: ({ remote }) => Promise.reject(new HullError("unimplemented", `ADD ${remote}: checkouts are not available yet`)),
+};

@@ -15,12 +15,15 @@ export interface Solving extends AsyncDisposable {
   solve(targets: readonly Vertex[]): Promise<void>;
   /** Of a vertex that is solved. */
   result(vertex: Vertex): VertexResult;
+  /** Resolves when they are solved; false: they will not be. */
+  solved(vertices: readonly Vertex[]): Promise<boolean>;
 }
 
 export interface ImageBuildParts {
   readonly times: StepTimes;
   readonly tracer: Tracer;
-  readonly startSolving: (request: BuildRequest) => Solving;
+  /** `createdNs`: when a layer of this name was first made. */
+  readonly startSolving: (request: BuildRequest, createdNs: (layer: string) => bigint) => Solving;
 }
 
 /** Lifecycle: `planImages` -> `finish` once -> disposal, when the images are stored (until then the build holds their layers). */
@@ -33,24 +36,31 @@ export class ImageBuild implements AsyncDisposable {
     readonly request: BuildRequest,
     readonly plan: BuildPlan,
   ) {
-    this.#solving = parts.startSolving(request);
-    this.#times = new BuildTimes(parts.times, request.noCache);
+    const times = new BuildTimes(parts.times, request.noCache);
+    this.#times = times;
+    this.#solving = parts.startSolving(request, (layer) => times.at(layer).createdNs);
   }
 
   /** Solves every platform's target and makes the images' documents. */
   async finish(): Promise<readonly BuiltImage[]> {
     const { platforms } = this.plan;
-    await this.#solving.solve(platforms.map(({ target }) => target));
+    await this.#solving.solve(platforms.flatMap(verticesOf));
     return platforms.map(({ platform, image }) => {
       const { config, stack } = finishImage(image, this.#results());
       return { platform, config, stack };
     });
   }
 
-  /** What a stage comes to after some of its entries, all of which are solved; `known` when an earlier build made the last one. */
-  stepImage(platform: PlatformPlan, stage: number, entries: number): { readonly id: string; readonly known: boolean } {
+  /** What a stage comes to after some of its entries; `known` when an earlier build made the last one. Undefined when the build fails before it. */
+  async stepImage(
+    platform: PlatformPlan,
+    stage: number,
+    entries: number,
+  ): Promise<{ readonly id: string; readonly known: boolean } | undefined> {
     const draft = platform.stages[stage];
-    if (draft === undefined) return { id: "", known: false };
+    if (draft === undefined) return undefined;
+    const needed = draft.entries.slice(0, entries).flatMap(({ before, after }) => [before, after]);
+    if (!(await this.#solving.solved(needed))) return undefined;
     let known = false;
     const results = this.#results((isKnown) => {
       known = isKnown;
@@ -73,6 +83,13 @@ export class ImageBuild implements AsyncDisposable {
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#solving[Symbol.asyncDispose]();
   }
+}
+
+/** All that histories name: of every stage that is built, each once. */
+function verticesOf({ target, stages }: PlatformPlan): readonly Vertex[] {
+  const drafts = stages.filter((draft) => draft !== undefined);
+  const all = drafts.flatMap(({ entries, top }) => [...entries.flatMap(({ before, after }) => [before, after]), top]);
+  return [...new Set([target, ...all])];
 }
 
 const nothing: Pick<FinishedImage, "stepIds"> = { stepIds: [] };

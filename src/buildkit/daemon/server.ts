@@ -27,10 +27,10 @@ export interface Builder extends AsyncDisposable {
   cancel(id: string): boolean;
   usage(signal: AbortSignal): Promise<readonly CacheRecord[]>;
   prune(query: URLSearchParams, signal: AbortSignal): Promise<PruneAnswer>;
-  /** BuildKit's gRPC on a connection whose first bytes are `head`; undefined where it is not there. */
-  readonly grpc?: (socket: Socket, head: Buffer) => void;
-  /** A connection that a client's session speaks on. */
-  readonly session?: (request: BuilderRequest, socket: Socket, head: Buffer) => void;
+  /** BuildKit's gRPC on a connection whose first bytes are `head`. */
+  grpc(socket: Socket, head: Buffer): void;
+  /** A connection that a client's session speaks on. `headers`: X-Docker-Expose-Session-*, names in lower case. */
+  session(headers: Readonly<Record<string, string>>, socket: Socket, head: Buffer): void;
 }
 
 export interface BuilderServerParts {
@@ -102,10 +102,8 @@ export class BuilderServer {
   }
 
   #grpc(connection: FramedSocket): void {
-    const { grpc } = this.parts.builder;
     const { socket, head } = connection.release();
-    if (grpc) grpc(socket, head);
-    else socket.destroy();
+    this.parts.builder.grpc(socket, head);
   }
 
   async #hold(connection: FramedSocket): Promise<void> {
@@ -150,8 +148,8 @@ export class BuilderServer {
     const signal = AbortSignal.any([connection.gone, this.#ending.signal]);
     signal.throwIfAborted();
     const query = new URLSearchParams(request.query);
-    if (request.kind === "session" || request.kind === "grpc") throw notYet();
     await connection.writeLine({ status: 100, message: "" });
+    if (request.kind === "session" || request.kind === "grpc") return this.#handOver(connection, request);
     if (request.kind === "ping") return this.#json(connection, this.#pong());
     if (request.kind === "build") return builder.build({ request, connection, signal, span });
     if (request.kind === "usage") return this.#json(connection, await builder.usage(signal));
@@ -160,6 +158,17 @@ export class BuilderServer {
     if (id === "") throw new HullError("invalid-argument", "missing build ID in query");
     builder.cancel(id);
     await this.#json(connection, {});
+  }
+
+  /** Raw bytes from here on, until either side ends them. */
+  async #handOver(connection: FramedSocket, request: BuilderRequest): Promise<void> {
+    const { builder } = this.parts;
+    await connection.writeLine({ status: 101, message: "" });
+    const { socket, head } = connection.release();
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    if (request.kind === "grpc") builder.grpc(socket, head);
+    else builder.session(request.session, socket, head);
+    if (!socket.destroyed) await closed;
   }
 
   async #json(connection: FramedSocket, value: unknown): Promise<void> {
@@ -172,9 +181,6 @@ export class BuilderServer {
     return { version: HULL_VERSION, pid: process.pid, startedAtMs: this.parts.startedAtMs };
   }
 }
-
-const notYet = (): HullError =>
-  new HullError("unimplemented", "BuildKit's protocol is not available yet: set DOCKER_BUILDKIT=0, or use hull build");
 
 /** A HullError may carry its exact status. */
 export const statusOf = (error: unknown): number =>

@@ -1,0 +1,120 @@
+/** File work below a layer's root, done by the worker process; several directories are looked at through a mount that keel makes. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmdirSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { operation } from "../../keel/plan.ts";
+import type { KeelServe } from "../../keel/serve.ts";
+import { HullError } from "../../platform/errors.ts";
+import type { FileEntry, FileTree } from "../files/entry.ts";
+import { decodeIndex } from "../files/tree-index.ts";
+import { mergedView } from "../run/merged-view.ts";
+import type { Files, OpenLayer, Placement, ResolvedPath } from "../solver/ports.ts";
+import type { FileWorker } from "./file-worker.ts";
+import { entryText } from "./worker-protocol.ts";
+
+export interface WorkerFilesOptions {
+  readonly keel: Pick<KeelServe, "run">;
+  readonly worker: FileWorker;
+  /** Directory for mount points and lists: below the exec root. */
+  readonly scratch: string;
+}
+
+type PlaceOptions = Parameters<Files["place"]>[3];
+type UnpackRequest = Parameters<Files["unpack"]>[2];
+
+const MNT_DETACH = 2;
+
+export class WorkerFiles implements Files {
+  constructor(private readonly options: WorkerFilesOptions) {
+    mkdirSync(options.scratch, { recursive: true, mode: 0o700 });
+  }
+
+  async place(
+    layer: OpenLayer,
+    source: FileTree,
+    placements: readonly Placement[],
+    options: PlaceOptions,
+  ): Promise<void> {
+    if (placements.length === 0) return;
+    const { signal, parentOwner } = options;
+    const byPath = new Map(source.entries.map((entry) => [entry.path, entry]));
+    const placings = placements.map(({ path, entry, sourcePath }) => ({
+      entry: entryText({ ...entry, path }),
+      original: entryText(byPath.get(sourcePath) ?? entry),
+    }));
+    await using list = this.#file();
+    await writeFile(list.path, JSON.stringify(placings), { mode: 0o600 });
+    await using lower = await this.#view(layer.lowers);
+    await using from = source.source.kind === "layers" ? await this.#view(source.source.directories) : undefined;
+    const place = source.source.kind === "store" ? source.source.directory : (from?.path ?? "");
+    await this.options.worker.ask(
+      {
+        kind: "place",
+        upper: layer.upper,
+        lower: lower.path,
+        source: { kind: source.source.kind === "store" ? "store" : "directory", path: place },
+        placings: list.path,
+        parentOwner,
+      },
+      signal,
+    );
+  }
+
+  unpack(_layer: OpenLayer, _source: FileTree, { sourcePath }: UnpackRequest): Promise<void> {
+    return Promise.reject(new HullError("unimplemented", `ADD ${sourcePath}: unpacking archives is not available yet`));
+  }
+
+  async index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree> {
+    await using view = await this.#view(directories);
+    const root = await this.#resolve(view.path, path, signal);
+    if (root.kind !== "directory") throw new HullError("not-found", `${path}: no such directory`);
+    await using list = this.#file();
+    await this.options.worker.ask({ kind: "index", root: view.path, path: root.path, index: list.path }, signal);
+    return { entries: await entriesIn(list.path), source: { kind: "layers", directories } };
+  }
+
+  async resolve(directories: readonly string[], path: string, signal: AbortSignal): Promise<ResolvedPath> {
+    await using view = await this.#view(directories);
+    return await this.#resolve(view.path, path, signal);
+  }
+
+  async read(directories: readonly string[], path: string, maxBytes: number): Promise<Buffer | undefined> {
+    await using view = await this.#view(directories);
+    const { worker } = this.options;
+    const text = await worker.ask<string | null>(
+      { kind: "read", root: view.path, path, maxBytes },
+      new AbortController().signal,
+    );
+    return text === null ? undefined : Buffer.from(text, "base64");
+  }
+
+  async #resolve(root: string, path: string, signal: AbortSignal): Promise<ResolvedPath> {
+    return this.options.worker.ask<ResolvedPath>({ kind: "resolve", root, path }, signal);
+  }
+
+  /** An empty directory for no directories. */
+  async #view(directories: readonly string[]): Promise<AsyncDisposable & { readonly path: string }> {
+    const { keel, scratch } = this.options;
+    const at = join(scratch, `view-${randomBytes(6).toString("hex")}`);
+    mkdirSync(at, { mode: 0o700 });
+    const { path, operations } =
+      directories.length === 0 ? { path: at, operations: [] } : mergedView({ at, directories, cause: "files" });
+    await keel.run(operations);
+    return {
+      path,
+      [Symbol.asyncDispose]: async () => {
+        if (operations.length > 0)
+          await keel.run([operation("umount", { target: at, flags: MNT_DETACH }, { cause: "files" })]);
+        rmdirSync(at);
+      },
+    };
+  }
+
+  #file(): AsyncDisposable & { readonly path: string } {
+    const path = join(this.options.scratch, `list-${randomBytes(6).toString("hex")}`);
+    return { path, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
+  }
+}
+
+export const entriesIn = async (path: string): Promise<FileEntry[]> => decodeIndex(await readFile(path));

@@ -1,0 +1,230 @@
+/**
+ * Layers as hull-containerd's snapshots, made through containerd's own services. A layer's snapshot has the name of its chain; it leads collection to
+ * the layer's blob. Whatever the build cache needs is held by one lease.
+ */
+import { randomBytes } from "node:crypto";
+import { type ContainerdClient, call } from "../../containerd/client.ts";
+import { chainIds, type Digest, parseDigest } from "../../oci/digest.ts";
+import { mediaTypes } from "../../oci/image.ts";
+import { codeOf, during, HullError } from "../../platform/errors.ts";
+import type { Holds, Layer, LayerStack, Layers, OpenLayer } from "../solver/ports.ts";
+
+/** What the cache and builds in hand hold. */
+export const LEASE = "hull-buildkitd";
+const SNAPSHOTS = "snapshots/";
+const ROOT = "containerd.io/gc.root";
+const CONTENT_REF = "containerd.io/gc.ref.content.layer";
+/** On a snapshot of ours: its layer, JSON. */
+const LAYER = "glasshull/build-layer";
+/** A tar without entries: two blocks of zeros. */
+const EMPTY_TAR_BYTES = 1024;
+const CLEANUP_MS = 10_000;
+
+export class SnapshotLayers implements Layers, Holds {
+  constructor(
+    private readonly containerd: ContainerdClient,
+    /** The snapshotter's own name, which the lease's resources carry. */
+    private readonly snapshotter: string,
+  ) {}
+
+  /** Takes back what a builder that was killed left in the making. */
+  async recover(): Promise<void> {
+    try {
+      await this.containerd.leases.create({ id: LEASE, labels: {} }, call({}));
+    } catch (error) {
+      if (codeOf(error) !== "already-exists") throw error;
+    }
+    const left: string[] = [];
+    const unheld: string[] = [];
+    for await (const { info } of this.containerd.snapshots.list({ snapshotter: "" }, call({}))) {
+      for (const { name, labels } of info) {
+        if (name.startsWith("build-")) left.push(name);
+        else if (labels[ROOT] === "build") unheld.push(name);
+      }
+    }
+    for (const key of left) await this.#remove(key);
+    for (const name of unheld) await this.#release(name);
+  }
+
+  async prepare(base: LayerStack, signal: AbortSignal): Promise<OpenLayer> {
+    const key = `build-${randomBytes(8).toString("hex")}`;
+    const made = await this.containerd.rootfs.make(
+      { key, parent: base.chainId, snapshotter: "", labels: { [ROOT]: "build" } },
+      call({ signal }),
+    );
+    const { UpperDir, WorkDir, LowerDir } = made.data;
+    if (UpperDir === undefined || WorkDir === undefined)
+      throw new HullError(
+        "unimplemented",
+        `the ${made.driver} storage driver cannot build: it keeps no layers of their own`,
+      );
+    let open = true;
+    return {
+      key,
+      base,
+      upper: UpperDir,
+      work: WorkDir,
+      lowers: directoriesIn(LowerDir),
+      commit: async (commitSignal) => {
+        const stack = await this.#commit(key, base, commitSignal);
+        open = false;
+        return stack;
+      },
+      [Symbol.asyncDispose]: async () => {
+        if (open) await this.#remove(key);
+        open = false;
+      },
+    };
+  }
+
+  async find(chainId: string): Promise<LayerStack | undefined> {
+    const found: { readonly name: string; readonly label: string | undefined }[] = [];
+    for (let name = chainId; name !== ""; ) {
+      const info = await this.#stat(name);
+      if (info === undefined) return undefined;
+      found.unshift({ name, label: info.labels[LAYER] });
+      name = info.parent;
+    }
+    const ofImages = found.some(({ label }) => label === undefined) ? await this.#imageLayers() : undefined;
+    const layers = found.map(({ name, label }) => (label ? (JSON.parse(label) as Layer) : ofImages?.get(name)));
+    // A snapshot of neither a build nor an image: nothing of ours stands on it.
+    return layers.every((layer) => layer !== undefined) ? { chainId, layers } : undefined;
+  }
+
+  /** By chain. */
+  async #imageLayers(): Promise<ReadonlyMap<string, Layer>> {
+    const { images } = await this.containerd.imageStore.list({}, call({}));
+    const all = images.flatMap(({ layers }) => layers);
+    return new Map(
+      all.map(({ chainId, diffId, digest, size, unpackedSize }) => [
+        chainId,
+        {
+          diffId,
+          // A compressed one's tar has a size that nobody needs: its blob is there.
+          tarBytes: digest === diffId ? Number(size) : 0,
+          unpackedBytes: Math.max(0, Number(unpackedSize)),
+          empty: false,
+        },
+      ]),
+    );
+  }
+
+  async directories({ chainId }: LayerStack): Promise<readonly string[]> {
+    if (chainId === "") return [];
+    const { data } = await this.containerd.rootfs.paths({ key: chainId, snapshotter: "" }, call({}));
+    return [...(data.UpperDir === undefined ? [] : [data.UpperDir]), ...directoriesIn(data.LowerDir)];
+  }
+
+  async stack(base: LayerStack, layer: LayerStack, signal: AbortSignal): Promise<LayerStack> {
+    const top = layer.layers.at(-1);
+    if (top === undefined || top.empty) return base;
+    const name = chainOf(base.chainId, parseDigest(top.diffId));
+    const result = { chainId: name, layers: [...base.layers, top] };
+    if (await this.#stat(name)) return result;
+    await using open = await this.prepare(base, signal);
+    const { mounts } = await this.containerd.snapshots.mounts({ key: open.key, snapshotter: "" }, call({ signal }));
+    const diff = { mediaType: mediaTypes.ociLayer, digest: top.diffId, size: BigInt(top.tarBytes) };
+    await this.containerd.diff.apply({ diff, mounts }, call({ signal }));
+    await this.#name(open.key, name, top);
+    return result;
+  }
+
+  async hold(chainId: string): Promise<void> {
+    await this.containerd.leases.addResource({ id: LEASE, resource: this.#resource(chainId) }, call({}));
+    await this.#release(chainId);
+  }
+
+  async release(chainId: string): Promise<void> {
+    await this.containerd.leases.deleteResource({ id: LEASE, resource: this.#resource(chainId) }, call({}));
+  }
+
+  async list(): Promise<readonly string[]> {
+    const { resources } = await this.containerd.leases.listResources({ id: LEASE }, call({}));
+    return resources.filter(({ type }) => type.startsWith(SNAPSHOTS)).map(({ id }) => id);
+  }
+
+  #resource(chainId: string): { readonly type: string; readonly id: string } {
+    return { type: `${SNAPSHOTS}${this.snapshotter}`, id: chainId };
+  }
+
+  async #commit(key: string, base: LayerStack, signal: AbortSignal): Promise<LayerStack> {
+    const { mounts } = await this.containerd.snapshots.mounts({ key, snapshotter: "" }, call({ signal }));
+    const labels = { [ROOT]: "build" };
+    const { diff } = await this.containerd.diff.diff(
+      { right: mounts, mediaType: mediaTypes.ociLayer, labels },
+      call({ signal }),
+    );
+    if (diff === undefined) throw new HullError("internal", "hull-containerd made no layer");
+    const tarBytes = Number(diff.size);
+    const layer: Layer = {
+      diffId: diff.digest,
+      tarBytes,
+      unpackedBytes: await this.#bytes(key),
+      empty: tarBytes <= EMPTY_TAR_BYTES,
+    };
+    if (layer.empty) {
+      await this.#remove(key);
+      return { chainId: base.chainId, layers: [...base.layers, layer] };
+    }
+    const chainId = chainOf(base.chainId, parseDigest(diff.digest));
+    await this.#name(key, chainId, layer);
+    await this.#unroot(diff.digest);
+    return { chainId, layers: [...base.layers, layer] };
+  }
+
+  /** The same contents on the same base are one snapshot: of a second one nothing is kept. */
+  async #name(key: string, name: string, layer: Layer): Promise<void> {
+    const labels = { [ROOT]: "build", [CONTENT_REF]: layer.diffId, [LAYER]: JSON.stringify(layer) };
+    try {
+      await this.containerd.snapshots.commit({ name, key, snapshotter: "", labels }, call({}));
+    } catch (error) {
+      if (codeOf(error) !== "already-exists") throw during(`commit layer ${layer.diffId}`, error);
+      await this.#remove(key);
+    }
+  }
+
+  /** From here on its snapshot leads to the blob. */
+  async #unroot(digest: string): Promise<void> {
+    const info = { digest, labels: { [ROOT]: "" } };
+    await this.containerd.content.update({ info, updateMask: { paths: [`labels.${ROOT}`] } }, call({}));
+  }
+
+  /** What holds it from now on is the lease. */
+  async #release(name: string): Promise<void> {
+    const info = await this.#stat(name);
+    if (info === undefined || !(ROOT in info.labels)) return;
+    const { [ROOT]: _, ...labels } = info.labels;
+    await this.containerd.snapshots.update(
+      { info: { name, labels }, updateMask: { paths: ["labels"] }, snapshotter: "" },
+      call({}),
+    );
+  }
+
+  async #bytes(key: string): Promise<number> {
+    const { size } = await this.containerd.snapshots.usage({ key, snapshotter: "" }, call({}));
+    return Number(size);
+  }
+
+  async #stat(name: string) {
+    try {
+      return (await this.containerd.snapshots.stat({ key: name, snapshotter: "" }, call({}))).info;
+    } catch (error) {
+      if (codeOf(error) === "not-found") return undefined;
+      throw error;
+    }
+  }
+
+  async #remove(key: string): Promise<void> {
+    try {
+      await this.containerd.snapshots.remove({ key, snapshotter: "" }, call({ timeoutMs: CLEANUP_MS }));
+    } catch (error) {
+      if (codeOf(error) !== "not-found") throw error;
+    }
+  }
+}
+
+const directoriesIn = (text: string | undefined): readonly string[] =>
+  (text ?? "").split(":").filter((path) => path !== "");
+
+const chainOf = (parent: string, diffId: Digest): Digest =>
+  parent === "" ? diffId : chainIds([parent as Digest, diffId]).at(-1)!;
