@@ -208,6 +208,11 @@ test("a missing source is told in the builder's words, with what was probably me
       "invalid-argument: COPY failed: forbidden path outside the build context: ../x ()",
       { dialect: "classic" },
     ],
+    [
+      "src/../../x",
+      "invalid-argument: COPY failed: forbidden path outside the build context: src/../../x ()",
+      { dialect: "classic" },
+    ],
   ];
   for (const [line, message, more] of table) assert.equal(failure(line, more), message, line);
 });

@@ -6,7 +6,7 @@
 import { HullError } from "../../platform/errors.ts";
 import type { Dialect } from "../graph/vertex.ts";
 import type { FileEntry, FileTree } from "./entry.ts";
-import { cleanInRoot, hasWildcard } from "./glob.ts";
+import { cleanInRoot, cleanPath, hasWildcard } from "./glob.ts";
 import { IgnorePatterns } from "./ignore.ts";
 import { notFound, outsideContext } from "./select-errors.ts";
 import { filteredSubtree } from "./subtree.ts";
@@ -64,12 +64,16 @@ interface Search {
 
 function selectPlain(search: Search, source: string): SelectedSource[] {
   const { request, excludes } = search;
-  if (request.dialect === "classic" && /^\/?(?:\.\/)?\.\.(?:\/|$)/.test(source)) throw outsideContext(request, source);
+  if (request.dialect === "classic" && leavesContext(source)) throw outsideContext(request, source);
   const paths = request.literal ? [cleanInRoot(source)] : expanded(search, source);
   return paths
     .map((path) => selected(search, { source, path, includes: undefined }))
     .filter(({ entry, name }) => entry.kind === "directory" || !(excludes?.matches(name) ?? false));
 }
+
+/** The classic builder refuses it, where BuildKit stays at the root. */
+const leavesContext = (source: string): boolean =>
+  !hasWildcard(source) && /^\.\.(?:\/|$)/.test(cleanPath(source.replace(/^\//, "")));
 
 function expanded({ view, request }: Search, source: string): readonly string[] {
   const isClassic = request.dialect === "classic";
