@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { buildkitCases } from "./buildkit-golden.ts";
+import { base2Config } from "./classic-golden.ts";
 import { finishImage } from "./finish.ts";
 import { baseImage, createdBy, limits, planText, resultsOf } from "./plan-harness.ts";
 import type { Vertex } from "./vertex.ts";
@@ -37,6 +39,19 @@ describe("a plan in BuildKit's dialect", () => {
       'RUN |2 A=1 B=bee /bin/sh -c make $X "$Z" # buildkit',
     ]);
   });
+
+  for (const { title, dockerfile, buildArgs, history, config } of buildkitCases) {
+    test(`dockerd's own history and configuration: ${title}`, async () => {
+      const base2 = baseImage("base2", { config: base2Config });
+      const given = buildArgs as Record<string, string>;
+      const { image } = (await planText(dockerfile, { buildArgs: given, known: { base2 } })).platforms[0]!;
+      const document = finishImage(image, resultsOf(image)).config;
+      const own = (document.history as { created_by: string; empty_layer?: boolean }[]).slice(-history.length);
+      const shown = own.map(({ created_by, empty_layer = false }) => ({ created_by, empty: empty_layer }));
+      assert.deepEqual(shown, history);
+      assert.deepEqual(document.config, config);
+    });
+  }
 
   test("the configuration has only what is set, and commands only what the client's flags allow", async () => {
     const plan = await planText(example, { labels: { two: "2" } });

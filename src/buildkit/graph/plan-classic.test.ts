@@ -32,7 +32,7 @@ describe("a plan in the classic builder's dialect", () => {
         history,
       );
       const own = { ...(document.config as object), Image: "" };
-      assert.equal(JSON.stringify(own), JSON.stringify(config));
+      assert.equal(JSON.stringify(own), config);
     });
   }
 
