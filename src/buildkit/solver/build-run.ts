@@ -212,9 +212,10 @@ export class BuildRun {
       secrets: this.request.secrets,
       signal: this.#signal,
     };
-    const solved = await jobs.run(jobKey(vertex, key), watcher, (job) =>
-      execute({ vertex, key: key.key, inputs, job, shared: this.shared, build: this.request.id }),
-    );
+    const solved = await jobs.run(jobKey(vertex, key), watcher, async (job) => {
+      using _kept = this.request.retain?.();
+      return await execute({ vertex, key: key.key, inputs, job, shared: this.shared, build: this.request.id });
+    });
     this.#teller.completed(vertex);
     return solved;
   }

@@ -1,5 +1,5 @@
 /** The build cache's SQLite file. Lifecycle: `openCacheTable` -> reads and writes, each whole or not at all -> `close`. */
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
@@ -131,6 +131,8 @@ export class CacheTable implements Disposable {
 /** Throws `failed-precondition` for a file of another schema. */
 export function openCacheTable(path: string): CacheTable {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+  // Hashes of build arguments are nobody else's to guess at. What SQLite puts beside the file has its mode.
+  closeSync(openSync(path, "a", 0o600));
   const sql = new DatabaseSync(path);
   try {
     sql.exec("PRAGMA busy_timeout=2000");

@@ -4,7 +4,7 @@ import type { FileTree } from "../files/entry.ts";
 import type { CopyVertex, RunVertex, Vertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildEvent } from "../progress.ts";
-import { openCache } from "./cache.ts";
+import { type BuildCache, openCache } from "./cache.ts";
 import type { Explanation } from "./explain.ts";
 import type { LayerStack } from "./ports.ts";
 import { type SolveRequest, Solver } from "./solver.ts";
@@ -50,11 +50,14 @@ export const workdir = (base: Vertex, path: string, owner?: string): Vertex => (
 export class Bench implements AsyncDisposable {
   readonly world = new MemoryWorld();
   readonly warnings: string[] = [];
-  cache = this.#openCache();
-  solver = this.#openSolver();
+  cache: BuildCache;
+  solver: Solver;
   #serial = 0;
 
-  constructor(private readonly maxConcurrentBuilds = 100) {}
+  constructor(private readonly maxConcurrentBuilds = 100) {
+    this.cache = this.#openCache();
+    this.solver = this.#openSolver();
+  }
 
   #openCache() {
     const { layers, holds, directory } = this.world;
@@ -67,7 +70,7 @@ export class Bench implements AsyncDisposable {
       world: { ...world, layers: world.layers, scratchDirectory: join(world.directory, "scratch") },
       cache: this.cache,
       logDirectory: join(world.directory, "logs"),
-      maxConcurrentBuilds: this.maxConcurrentBuilds ?? 100,
+      maxConcurrentBuilds: this.maxConcurrentBuilds,
       slots: { command: 8, transfer: 8, hash: 8 },
       warn: (text) => this.warnings.push(text),
       policies: () => [],

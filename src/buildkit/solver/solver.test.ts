@@ -179,6 +179,35 @@ test("every target is told as solved once, the first time and from the cache", a
   }
 });
 
+test("no more builds work at once than are allowed; one that waits says so", async () => {
+  await using bench = new Bench(1);
+  const first = bench.start([run(scratch, "wait go")]);
+  await until(() => bench.world.ran.length === 1);
+  const second = bench.start([run(scratch, "write a b")]);
+  await until(() => second.events.some(({ kind }) => kind === "waiting"));
+  assert.equal(story(second).at(-1), "completed scratch cached");
+  bench.world.gate("go").resolve();
+  await Promise.all([first.done, second.done]);
+});
+
+test("a step that outlives the build that began it keeps that build's contexts", async () => {
+  await using bench = new Bench();
+  let kept = 0;
+  const retain = () => {
+    kept++;
+    return { [Symbol.dispose]: () => void kept-- };
+  };
+  const first = bench.start([run(scratch, "wait go")], { retain });
+  const second = bench.start([run(scratch, "wait go")]);
+  await until(() => bench.world.ran.length === 1 && story(second).length > 2);
+  first.abort.abort();
+  await assert.rejects(first.done);
+  assert.equal(kept, 1);
+  bench.world.gate("go").resolve();
+  await second.done;
+  assert.equal(kept, 0);
+});
+
 test("a file that is missing is the copy's failure, whoever waits for it", async () => {
   await using bench = new Bench();
   const wrong = copy(scratch, context, { sources: ["/missing"], name: "COPY missing /" });

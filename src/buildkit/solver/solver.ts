@@ -46,6 +46,8 @@ export interface SolveRequest {
   readonly secrets: Secrets;
   readonly listener: BuildListener;
   readonly signal: AbortSignal;
+  /** Keeps the files of its contexts for a step that may outlive the build, because others want it too. */
+  readonly retain?: () => Disposable;
   /** What names the same Dockerfile in the next build: whose steps a miss is compared with. */
   readonly project?: string;
   /** Of each vertex as soon as its layers are there. */
