@@ -210,6 +210,25 @@ test("what is saved has the hashes that its manifest names", async () => {
   assert.equal(await engine.ok("run", "--rm", "saved", "stat", "-c", "%a %h", "/f"), "4755 2");
 });
 
+test("ADD unpacks archives through the links of what is there, COPY does not; owners and modes are as asked for", async () => {
+  const directory = context("archives", {
+    Dockerfile: [
+      "FROM busybox",
+      "RUN mkdir /real && ln -s real /link && echo app:x:70:71:::>> /etc/passwd && echo app:x:71: >> /etc/group",
+      "ADD a.tgz /link/",
+      "ADD a.tgz /new/deep/",
+      "COPY a.tgz /link/",
+      "COPY --chown=app:app in /owned/",
+      "COPY in/link in/file /links/",
+      "CMD cat /real/in/file /new/deep/in/file && ls /real && stat -c '%u:%g' /owned /owned/file && readlink /owned/link",
+    ].join("\n"),
+    "in/file": "file\n",
+  });
+  await engine.must(run(["sh", "-c", `cd ${directory} && ln -s file in/link && tar -czf a.tgz in`], {}));
+  await engine.must(build("docker", "-t", "archives", directory));
+  assert.equal(await engine.ok("run", "--rm", "archives"), "file\nfile\na.tgz\nin\n70:71\n70:71\nfile");
+});
+
 test("a client that goes ends its build; nothing of it is left", async () => {
   const directory = context("gone", { Dockerfile: "FROM busybox\nRUN echo begun; sleep 1000\n" });
   const cut = run(["timeout", "-s", "INT", "3", "docker", "build", directory], {

@@ -11,9 +11,9 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
-import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
 import type { FileTree } from "../files/entry.ts";
+import { archiveError } from "./apply-archive.ts";
 import type { FileWorker } from "./file-worker.ts";
 import { entriesIn } from "./worker-files.ts";
 
@@ -74,7 +74,7 @@ async function unpack(body: AsyncIterable<Uint8Array>, directory: string, signal
     await feed(child.stdin, body);
     const [code] = await ended;
     signal.throwIfAborted();
-    if (code !== 0) throw badContext(said);
+    if (code !== 0) throw archiveError(said);
   } catch (error) {
     kill();
     await ended;
@@ -94,14 +94,4 @@ async function feed(stdin: Writable, body: AsyncIterable<Uint8Array>): Promise<v
     if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain"), once(stdin, "close")]).catch(() => undefined);
   }
   stdin.end();
-}
-
-function badContext(said: string): HullError {
-  const last = said.trim().split("\n").at(-1) ?? "";
-  try {
-    const { message } = JSON.parse(last) as { message?: string };
-    return new HullError("invalid-argument", `Error processing tar file: ${message ?? last}`);
-  } catch {
-    return new HullError("internal", `Error processing tar file: keel said ${last}`);
-  }
 }

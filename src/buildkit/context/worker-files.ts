@@ -7,9 +7,11 @@ import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
+import { objectName } from "../files/object-name.ts";
 import { decodeIndex } from "../files/tree-index.ts";
 import { mergedView } from "../run/merged-view.ts";
 import type { Files, OpenLayer, Placement, ResolvedPath } from "../solver/ports.ts";
+import { applyArchive } from "./apply-archive.ts";
 import type { FileWorker } from "./file-worker.ts";
 import { entryText } from "./worker-protocol.ts";
 
@@ -61,8 +63,29 @@ export class WorkerFiles implements Files {
     );
   }
 
-  unpack(_layer: OpenLayer, _source: FileTree, { sourcePath }: UnpackRequest): Promise<void> {
-    return Promise.reject(new HullError("unimplemented", `ADD ${sourcePath}: unpacking archives is not available yet`));
+  async unpack(layer: OpenLayer, source: FileTree, request: UnpackRequest): Promise<void> {
+    const { sourcePath, directory, owner, signal } = request;
+    const entry = source.entries.find(({ path }) => path === sourcePath);
+    if (entry === undefined) throw new HullError("not-found", `${sourcePath}: not in the context`);
+    await this.#makeDirectory(layer, directory, signal);
+    await using from = source.source.kind === "layers" ? await this.#view(source.source.directories) : undefined;
+    const name = objectName(entry);
+    const archive =
+      source.source.kind === "store"
+        ? join(source.source.directory, name.slice(0, 2), name)
+        : join(from?.path ?? "", sourcePath);
+    await using view = await this.#view(layer.lowers, layer);
+    await applyArchive(archive, { root: view.path, directory, owner, signal });
+  }
+
+  /** Where the layer's base does not have it. */
+  async #makeDirectory(layer: OpenLayer, path: string, signal: AbortSignal): Promise<void> {
+    const found = await this.resolve(layer.lowers, path, signal);
+    if (found.kind === "directory" || path === "") return;
+    if (found.kind !== "missing") throw new HullError("invalid-argument", `/${path}: not a directory`);
+    const entry = { ...madeDirectory, path, mtimeNs: BigInt(Date.now()) * 1_000_000n };
+    const nothing: FileTree = { entries: [], source: { kind: "layers", directories: [] } };
+    await this.place(layer, nothing, [{ path, entry, sourcePath: path }], { parentOwner: { uid: 0, gid: 0 }, signal });
   }
 
   async index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree> {
@@ -93,19 +116,26 @@ export class WorkerFiles implements Files {
     return this.options.worker.ask<ResolvedPath>({ kind: "resolve", root, path }, signal);
   }
 
-  /** An empty directory for no directories. */
-  async #view(directories: readonly string[]): Promise<AsyncDisposable & { readonly path: string }> {
+  /** An empty directory for no directories. With a layer, what is written goes to it. */
+  async #view(
+    directories: readonly string[],
+    writable?: Pick<OpenLayer, "upper" | "work">,
+  ): Promise<AsyncDisposable & { readonly path: string }> {
     const { keel, scratch } = this.options;
     const at = join(scratch, `view-${randomBytes(6).toString("hex")}`);
     mkdirSync(at, { mode: 0o700 });
     const { path, operations } =
-      directories.length === 0 ? { path: at, operations: [] } : mergedView({ at, directories, cause: "files" });
+      directories.length === 0 && !writable
+        ? { path: at, operations: [] }
+        : mergedView({ at, directories, cause: "files", ...(writable && { writable }) });
     await keel.run(operations);
     return {
       path,
       [Symbol.asyncDispose]: async () => {
         if (operations.length > 0)
           await keel.run([operation("umount", { target: at, flags: MNT_DETACH }, { cause: "files" })]);
+        // overlayfs marks the work directory of a volatile mount, and would refuse another one on it.
+        if (writable) await rm(join(writable.work, "work/incompat"), { recursive: true, force: true });
         rmdirSync(at);
       },
     };
@@ -116,5 +146,10 @@ export class WorkerFiles implements Files {
     return { path, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
   }
 }
+
+const madeDirectory: Omit<FileEntry, "path" | "mtimeNs"> = {
+  ...{ kind: "directory", mode: 0o755, uid: 0, gid: 0, size: 0, sha256: "", linkTarget: "", hardLinkTo: "" },
+  ...{ deviceMajor: 0, deviceMinor: 0, xattrs: [] },
+};
 
 export const entriesIn = async (path: string): Promise<FileEntry[]> => decodeIndex(await readFile(path));
