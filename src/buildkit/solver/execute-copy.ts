@@ -18,7 +18,7 @@ export async function executeCopy(
   work: StepWork,
 ): Promise<LayerStack> {
   using _slot = await work.slot("transfer", Math.max(1, bytesOf(source.selection)));
-  return makeLayer(work, base, (layer) => fill({ vertex, source, layer, work }));
+  return await makeLayer(work, base, (layer) => fill({ vertex, source, layer, work }));
 }
 
 interface Copying {

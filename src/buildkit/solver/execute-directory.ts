@@ -21,7 +21,7 @@ export async function executeDirectory(vertex: DirectoryVertex, base: LayerStack
     ...{ path, ...owner, kind: "directory", mode: MODE, size: 0, sha256: "", linkTarget: "", hardLinkTo: "" },
     ...{ mtimeNs: BigInt(Date.now()) * 1_000_000n, deviceMajor: 0, deviceMinor: 0, xattrs: [] },
   };
-  return makeLayer(work, base, (layer) =>
+  return await makeLayer(work, base, (layer) =>
     files.place(
       layer,
       { entries: [entry], source: { kind: "layers", directories: [] } },

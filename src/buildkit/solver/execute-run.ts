@@ -19,7 +19,7 @@ export async function executeRun(vertex: RunVertex, inputs: RunInputs, work: Ste
     const source = inputs.sources[i];
     mounts.push({ mount, directories: source === undefined ? [] : await layers.directories(source) });
   }
-  return makeLayer(work, inputs.base, async (layer) => {
+  return await makeLayer(work, inputs.base, async (layer) => {
     const { exitCode, outOfMemory } = await runner.run(layer, vertex, {
       mounts,
       secrets: job.secrets,

@@ -79,7 +79,7 @@ export class SourceTrees {
     const directories = await layers.directories(await stackOf(vertex));
     if (directories.length === 0) return { entries: [], source: { kind: "layers", directories: [] } };
     using _slot = await hashSlot(asker);
-    return files.index(directories, "/", signal);
+    return await files.index(directories, "/", signal);
   }
 }
 

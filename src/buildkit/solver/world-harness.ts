@@ -87,6 +87,7 @@ export class MemoryWorld implements Disposable {
         ...{ key: `layer${this.#serial++}`, base, upper: "", work: "", lowers: this.#directories(base) },
         commit: async (wanted) => {
           await this.#call("commit", wanted);
+          if (!this.open.has(layer)) throw new Error("a layer that was given up is committed");
           const stack = this.addLayer(base, files);
           // Whatever throws now does so when the snapshot is there already.
           await this.#call("committed");
@@ -114,6 +115,7 @@ export class MemoryWorld implements Disposable {
   readonly files: Files = {
     place: async (layer, _source, placements, { signal }) => {
       await this.#call("place", signal);
+      if (!this.open.has(layer)) throw new Error("a layer that was given up is written");
       for (const { path, entry } of placements) this.#upper.get(layer)!.set(path, { ...entry, path });
     },
     unpack: async () => {
