@@ -1,7 +1,8 @@
 /** What lies outside of the Dockerfile: images, directories of the client and repositories that stages begin with or copy from. */
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
-import { HullError, messageOf } from "../../platform/errors.ts";
+import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { BaseImage, BuildRequest } from "../build.ts";
+import { didYouMean } from "../dockerfile/suggest.ts";
 import type { ContextUse } from "./context-use.ts";
 import { parseGitReference } from "./git-reference.ts";
 import type { Vertex } from "./vertex.ts";
@@ -101,8 +102,14 @@ function fullReference(name: string, digest: string): string {
   }
 }
 
-/** Says which image could not be had, as BuildKit does. */
-export const unresolved = (image: string, error: unknown): string => {
+const commonImages = ["alpine", "busybox", "centos", "debian", "fedora", "golang", "ubuntu"];
+
+/** Says which image could not be had, as BuildKit does, and which stage or image may have been meant. */
+export function unresolved(image: string, error: unknown, stages: readonly string[]): HullError {
   const text = messageOf(error);
-  return text.includes(image) ? "" : `${image}: `;
-};
+  const near = didYouMean(image, [...stages, ...commonImages]);
+  return new HullError(codeOf(error), `${text.includes(image) ? "" : `${image}: `}${text}${near}`, {
+    cause: error,
+    facts: { token: image },
+  });
+}

@@ -27,6 +27,11 @@ const cases = [
     3,
   ],
   ["FROM bace", "bace: repository does not exist", 1],
+  [
+    "FROM base AS build\nFROM base\nCOPY --from=biuld a b",
+    "pull access denied for biuld, repository does not exist (did you mean build?)",
+    3,
+  ],
   ["FROM $NOPE", "base name ($NOPE) should not be blank", 1],
   [
     "FROM --platform=$BUILDPLATFROM base",

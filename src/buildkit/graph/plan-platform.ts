@@ -130,8 +130,10 @@ async function findAt(
   try {
     return await at.planning.origins.find(image, platform);
   } catch (error) {
-    const prefix = at.planning.request.dialect === "buildkit" ? unresolved(image, error) : "";
-    throw located(error, at.location, at.planning.dockerfile, prefix);
+    const { request, dockerfile } = at.planning;
+    if (request.dialect === "classic") throw located(error, at.location, dockerfile);
+    const names = dockerfile.stages.map(({ name }) => name).filter((name) => name !== "");
+    throw located(unresolved(image, error, names), at.location, dockerfile);
   }
 }
 

@@ -35,12 +35,12 @@ export interface StageInstruction {
 }
 
 /** The error at an instruction; one that knows its place stays as it is. */
-export function located(error: unknown, location: SourceRange, dockerfile: Dockerfile, prefix = ""): HullError {
+export function located(error: unknown, location: SourceRange, dockerfile: Dockerfile): HullError {
   const code: ErrorCode = error instanceof HullError ? error.code : "invalid-argument";
   const token = error instanceof HullError ? String(error.facts.token ?? "") : "";
   const place = { range: location, lines: dockerfile.lines, token };
   if (error instanceof HullError && "excerpt" in error) return error;
-  return dockerfileError(code, prefix + messageOf(error), place, error);
+  return dockerfileError(code, messageOf(error), place, error);
 }
 
 export interface StageOptions {
