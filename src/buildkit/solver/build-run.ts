@@ -260,7 +260,7 @@ export class BuildRun {
 
   #explained(vertex: StepVertex, explanation: Explanation, { key, parts }: StepKey): void {
     const step = stepIdentity(this.request.project ?? "", vertex);
-    if (step && this.shared.cache.parts(step)?.key !== key) this.shared.cache.setParts(step, key, parts());
+    if (step) this.shared.cache.setParts(step, key, parts);
     this.request.onExplained?.(explanation);
   }
 }

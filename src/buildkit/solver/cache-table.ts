@@ -99,6 +99,11 @@ export class CacheTable implements Disposable {
     return row && { key: String(row.key), parts: JSON.parse(String(row.parts)) as KeyParts };
   }
 
+  /** Of the step's parts. */
+  partsKey(step: string): string | undefined {
+    return textOf(this.sql.prepare("SELECT key FROM steps WHERE step = ?").get(step)?.key);
+  }
+
   setParts(step: string, value: { readonly key: string; readonly parts: KeyParts }, nowMs: number): void {
     const { key, parts } = value;
     this.sql.prepare("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)").run(step, key, JSON.stringify(parts), nowMs);

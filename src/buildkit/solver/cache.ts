@@ -150,8 +150,10 @@ export class BuildCache implements Disposable {
     return this.#table.parts(step);
   }
 
-  setParts(step: string, key: string, parts: KeyParts): void {
-    this.#written(() => this.#table.setParts(step, { key, parts }, this.#nowMs()));
+  /** Unless they are remembered already. */
+  setParts(step: string, key: string, parts: () => KeyParts): void {
+    if (this.#table.partsKey(step) === key) return;
+    this.#written(() => this.#table.setParts(step, { key, parts: parts() }, this.#nowMs()));
   }
 
   [Symbol.dispose](): void {

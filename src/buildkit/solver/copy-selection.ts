@@ -16,6 +16,10 @@ export interface CopySource {
 export const instructionOf = ({ unpack, from }: CopyVertex): "COPY" | "ADD" =>
   unpack === "never" && from.kind !== "http" && from.kind !== "git" ? "COPY" : "ADD";
 
+/** Files of clients and of other places, whose owners mean nothing here. */
+export const isForeign = ({ from }: Pick<CopyVertex, "from">): boolean =>
+  from.kind === "context" || from.kind === "http" || from.kind === "git";
+
 /** Throws not-found for a missing source. */
 export function selectFor(vertex: CopyVertex, tree: FileTree): CopySource {
   const { sources, excludes, parents, dialect, from } = vertex;

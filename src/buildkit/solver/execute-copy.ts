@@ -6,7 +6,7 @@ import type { SelectedSource } from "../files/select.ts";
 import type { CopyVertex } from "../graph/vertex.ts";
 import { ownerIn } from "./account-files.ts";
 import { isArchive } from "./archive.ts";
-import { bytesOf, type CopySource, instructionOf } from "./copy-selection.ts";
+import { bytesOf, type CopySource, instructionOf, isForeign } from "./copy-selection.ts";
 import type { LayerStack, OpenLayer } from "./ports.ts";
 import { makeLayer, type StepWork } from "./work.ts";
 
@@ -32,11 +32,10 @@ async function fill({ vertex, source, layer, work }: Copying): Promise<void> {
   const { files } = work.world;
   const { signal } = work.job;
   const given = await ownerIn(files, layer.lowers, vertex.owner);
-  const isClients = ["context", "http", "git"].includes(vertex.from.kind);
   const destination = {
     text: vertex.destination,
     resolved: await files.resolve(layer.lowers, vertex.destination, signal),
-    owner: given ?? (isClients ? ROOT : undefined),
+    owner: given ?? (isForeign(vertex) ? ROOT : undefined),
     chmod: vertex.chmod,
     instruction: instructionOf(vertex),
     dialect: vertex.dialect,

@@ -44,7 +44,14 @@ const plain = (value: unknown): string => hashOf(JSON.stringify(value));
 
 /** Without the sources: what they select is a part of its own. */
 const copyText = ({ destination, owner, chmod, unpack, dialect, from }: CopyVertex): string =>
-  plain([destination, owner, chmod, unpack, dialect, owner === undefined && from.kind === "context"]);
+  plain([
+    destination,
+    owner,
+    chmod,
+    unpack,
+    dialect,
+    owner === undefined && ["context", "http", "git"].includes(from.kind),
+  ]);
 
 function runParts(vertex: RunVertex): KeyParts {
   const variables = vertex.env.map((text) => {

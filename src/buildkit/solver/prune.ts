@@ -131,13 +131,19 @@ function choose(
   const onTop = new Map<string, number>();
   for (const row of rows) if (standsOnOther(row)) count(onTop, row.parentChainId, 1);
   const candidates = rows.filter(mayGo).sort((a, b) => lastUse(a) - lastUse(b) || a.usageCount - b.usageCount);
+  const firstOf = new Map<string, number>();
+  for (const [i, { chainId }] of candidates.entries()) if (!firstOf.has(chainId)) firstOf.set(chainId, i);
   const gone = new Set<CacheRow>();
-  for (let left = excessBytes; left > 0; ) {
-    const next = candidates.find((row) => !gone.has(row) && (onTop.get(row.chainId) ?? 0) === 0);
-    if (next === undefined) break;
-    gone.add(next);
-    if (standsOnOther(next)) count(onTop, next.parentChainId, -1);
-    left -= next.sizeBytes;
+  let left = excessBytes;
+  for (let i = 0; i < candidates.length && left > 0; i++) {
+    const row = candidates[i]!;
+    if (gone.has(row) || (onTop.get(row.chainId) ?? 0) > 0) continue;
+    gone.add(row);
+    left -= row.sizeBytes;
+    if (!standsOnOther(row)) continue;
+    count(onTop, row.parentChainId, -1);
+    // What it stood on may be older than it: that is next.
+    if (onTop.get(row.parentChainId) === 0) i = Math.min(i, (firstOf.get(row.parentChainId) ?? i + 1) - 1);
   }
   return [...gone];
 }
