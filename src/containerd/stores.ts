@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { messageOf } from "../platform/errors.ts";
 import { Reserve } from "../platform/reserve.ts";
 import { LocalContent } from "./content/local-content.ts";
+import { remaker } from "./content/remade-blobs.ts";
 import type { EventBroker } from "./event-broker.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Roots } from "./roots.ts";
@@ -56,7 +57,9 @@ export async function openStores(options: StoresOptions): Promise<Stores> {
   const state = open("state", "NORMAL");
   const degraded: string[] = [];
   const snapshotters = await openSnapshotters(options, state, degraded);
-  const content = new LocalContent({ root: roots.content, db: metadata, kernel, onChange: announceContent(events) });
+  const remake = remaker(kernel, snapshotters);
+  const onChange = announceContent(events);
+  const content = new LocalContent({ root: roots.content, db: metadata, kernel, remake, onChange });
   await content.sweep();
   return {
     namespaces: new NamespaceRecords(metadata, (change, { name, labels }) =>

@@ -191,7 +191,7 @@ export const operations = {
    */
   applyLayer: { code: 110, ints: ["format", "flags"], blobs: ["blob", "directory"] },
   /**
-   * Writes the upper directory `upper` as a layer tar at `blob` (compression 0 none, 1 gzip, 2 zstd). `leftOut`: names (NUL separated, no slash
+   * Writes the upper directory `upper` as a layer tar at `blob` (compression 0 none, 1 gzip, 2 zstd); an empty `blob`: it is only hashed. `leftOut`: names (NUL separated, no slash
    * first) of mount points that are no part of it: empty files, and directories with nothing else in them. Output: as applyLayer.
    */
   diffLayer: { code: 111, ints: ["compression", "flags"], blobs: ["upper", "blob", "leftOut"] },

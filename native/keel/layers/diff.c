@@ -23,7 +23,7 @@ static int fail(struct apply_result *r, int error, const char *what, const char 
 int diff_to_file(const char *upper, const char *blob, int compression, struct blob left_out, struct apply_result *r) {
   int from = tree_open(upper);
   if (from < 0) return fail(r, from, "open", upper);
-  int to = open(blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), error = to < 0 ? -errno : 0;
+  int to = *blob ? open(blob, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1, error = *blob && to < 0 ? -errno : 0;
   if (error) {
     close(from);
     return fail(r, error, "create", blob);
@@ -38,7 +38,7 @@ int diff_to_file(const char *upper, const char *blob, int compression, struct bl
   tar_write_close(&writer);
   pack_close(&packing);
   close(from);
-  if (close(to) && error == 0) error = fail(r, -errno, "write", blob);
-  if (error) unlink(blob);
+  if (to >= 0 && close(to) && error == 0) error = fail(r, -errno, "write", blob);
+  if (error && *blob) unlink(blob);
   return error;
 }

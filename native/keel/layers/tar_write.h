@@ -20,6 +20,7 @@ struct tar_writer {
   struct tar_text pax;
 };
 
+/* fd -1: nothing is written, only hashed and counted. */
 int tar_write_open(struct tar_writer *writer, int fd, int compression);
 int tar_write_bytes(struct tar_writer *writer, const void *bytes, size_t length);
 /* The header. A directory's name gets its slash here. 0 or -errno. */

@@ -14,10 +14,9 @@ export const LEASE = "hull-buildkitd";
 const SNAPSHOTS = "snapshots/";
 const ROOT = "containerd.io/gc.root";
 const CONTENT_REF = "containerd.io/gc.ref.content.layer";
-/** On a snapshot of ours: its layer, JSON. */
-const LAYER = "glasshull/build-layer";
-/** A tar without entries: two blocks of zeros. */
-const EMPTY_TAR_BYTES = 1024;
+/** On a snapshot of ours, as hull-containerd has them. */
+const DIFF_ID = "containerd.io/uncompressed";
+const TAR_BYTES = "hull.layer.tar-bytes";
 const CLEANUP_MS = 10_000;
 
 export class SnapshotLayers implements Layers, Holds {
@@ -78,35 +77,21 @@ export class SnapshotLayers implements Layers, Holds {
   }
 
   async find(chainId: string): Promise<LayerStack | undefined> {
-    const found: { readonly name: string; readonly label: string | undefined }[] = [];
-    for (let name = chainId; name !== ""; ) {
-      const info = await this.#stat(name);
-      if (info === undefined) return undefined;
-      found.unshift({ name, label: info.labels[LAYER] });
-      name = info.parent;
+    try {
+      const found = await this.containerd.imageStore.stack({ chainId, snapshotter: "" }, call({}));
+      // A snapshot of neither a build nor an image: nothing of ours stands on it.
+      if (found.layers.some(({ diffId }) => diffId === "")) return undefined;
+      const layers = found.layers.map(({ diffId, tarBytes, unpackedBytes }) => ({
+        diffId,
+        tarBytes: Number(tarBytes),
+        unpackedBytes: Number(unpackedBytes),
+        empty: false,
+      }));
+      return { chainId, layers };
+    } catch (error) {
+      if (codeOf(error) === "not-found") return undefined;
+      throw error;
     }
-    const ofImages = found.some(({ label }) => label === undefined) ? await this.#imageLayers() : undefined;
-    const layers = found.map(({ name, label }) => (label ? (JSON.parse(label) as Layer) : ofImages?.get(name)));
-    // A snapshot of neither a build nor an image: nothing of ours stands on it.
-    return layers.every((layer) => layer !== undefined) ? { chainId, layers } : undefined;
-  }
-
-  /** By chain. */
-  async #imageLayers(): Promise<ReadonlyMap<string, Layer>> {
-    const { images } = await this.containerd.imageStore.list({}, call({}));
-    const all = images.flatMap(({ layers }) => layers);
-    return new Map(
-      all.map(({ chainId, diffId, digest, size, unpackedSize }) => [
-        chainId,
-        {
-          diffId,
-          // A compressed one's tar has a size that nobody needs: its blob is there.
-          tarBytes: digest === diffId ? Number(size) : 0,
-          unpackedBytes: Math.max(0, Number(unpackedSize)),
-          empty: false,
-        },
-      ]),
-    );
   }
 
   async directories({ chainId }: LayerStack): Promise<readonly string[]> {
@@ -148,45 +133,29 @@ export class SnapshotLayers implements Layers, Holds {
   }
 
   async #commit(key: string, base: LayerStack, signal: AbortSignal): Promise<LayerStack> {
-    const { mounts } = await this.containerd.snapshots.mounts({ key, snapshotter: "" }, call({ signal }));
-    const labels = { [ROOT]: "build" };
-    const { diff } = await this.containerd.diff.diff(
-      { right: mounts, mediaType: mediaTypes.ociLayer, labels },
+    const made = await this.containerd.imageStore.commitLayer(
+      { key, snapshotter: "", labels: { [ROOT]: "build" } },
       call({ signal }),
     );
-    if (diff === undefined) throw new HullError("internal", "hull-containerd made no layer");
-    const tarBytes = Number(diff.size);
     const layer: Layer = {
-      diffId: diff.digest,
-      tarBytes,
-      unpackedBytes: await this.#bytes(key),
-      empty: tarBytes <= EMPTY_TAR_BYTES,
+      diffId: made.diffId,
+      tarBytes: Number(made.tarBytes),
+      unpackedBytes: Number(made.unpackedBytes),
+      empty: made.chainId === base.chainId,
     };
-    if (layer.empty) {
-      await this.#remove(key);
-      return { chainId: base.chainId, layers: [...base.layers, layer] };
-    }
-    const chainId = chainOf(base.chainId, parseDigest(diff.digest));
-    await this.#name(key, chainId, layer);
-    await this.#unroot(diff.digest);
-    return { chainId, layers: [...base.layers, layer] };
+    return { chainId: made.chainId, layers: [...base.layers, layer] };
   }
 
   /** The same contents on the same base are one snapshot: of a second one nothing is kept. */
   async #name(key: string, name: string, layer: Layer): Promise<void> {
-    const labels = { [ROOT]: "build", [CONTENT_REF]: layer.diffId, [LAYER]: JSON.stringify(layer) };
+    const { diffId, tarBytes } = layer;
+    const labels = { [ROOT]: "build", [CONTENT_REF]: diffId, [DIFF_ID]: diffId, [TAR_BYTES]: String(tarBytes) };
     try {
       await this.containerd.snapshots.commit({ name, key, snapshotter: "", labels }, call({}));
     } catch (error) {
       if (codeOf(error) !== "already-exists") throw during(`commit layer ${layer.diffId}`, error);
       await this.#remove(key);
     }
-  }
-
-  /** From here on its snapshot leads to the blob. */
-  async #unroot(digest: string): Promise<void> {
-    const info = { digest, labels: { [ROOT]: "" } };
-    await this.containerd.content.update({ info, updateMask: { paths: [`labels.${ROOT}`] } }, call({}));
   }
 
   /** What holds it from now on is the lease. */
@@ -198,11 +167,6 @@ export class SnapshotLayers implements Layers, Holds {
       { info: { name, labels }, updateMask: { paths: ["labels"] }, snapshotter: "" },
       call({}),
     );
-  }
-
-  async #bytes(key: string): Promise<number> {
-    const { size } = await this.containerd.snapshots.usage({ key, snapshotter: "" }, call({}));
-    return Number(size);
   }
 
   async #stat(name: string) {

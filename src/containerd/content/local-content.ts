@@ -1,6 +1,8 @@
 /** ContentStore on a directory: `blobs/sha256/<hex>` and `ingest/<name>/`. Hashing and syncing happen in keel. */
+
+import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { open, readdir, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
@@ -18,6 +20,7 @@ import type {
   WriterRequest,
 } from "./content-store.ts";
 import { type Ingest, ingestName, listIngests, openIngest, removeIngest, statusOf, sweepIngests } from "./ingest.ts";
+import type { Remake } from "./remade-blobs.ts";
 
 const MAX_REF_BYTES = 4096;
 
@@ -25,6 +28,8 @@ export interface LocalContentOptions {
   readonly root: string;
   readonly db: Database;
   readonly kernel: Kernel;
+  /** For blobs whose bytes are not kept. */
+  readonly remake?: Remake;
   /** Told after a blob became visible or went. */
   readonly onChange?: (namespace: string, change: "create" | "delete", blob: BlobInfo) => void;
 }
@@ -39,6 +44,7 @@ export class LocalContent implements ContentStore {
     this.#records = new Records<BlobInfo>({ db: options.db, table: "content", ...asJson<BlobInfo>() });
     mkdirSync(join(options.root, "blobs", "sha256"), { recursive: true, mode: 0o711 });
     mkdirSync(join(options.root, "ingest"), { recursive: true, mode: 0o700 });
+    mkdirSync(join(options.root, "remade"), { recursive: true, mode: 0o700 });
   }
 
   info(namespace: string, digest: Digest): BlobInfo {
@@ -71,8 +77,45 @@ export class LocalContent implements ContentStore {
     return this.#blobPath(digest);
   }
 
-  async open(namespace: string, digest: Digest) {
-    return open(this.path(namespace, digest), "r");
+  /** One that is made for it has no name: it goes with its last reader. */
+  async open(namespace: string, digest: Digest): Promise<FileHandle> {
+    try {
+      return await open(this.path(namespace, digest), "r");
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    const made = await this.#remake(namespace, digest);
+    try {
+      return await open(made, "r");
+    } finally {
+      await this.options.kernel.run([operation("unlink", { path: made }, { cause: `content ${digest}` })]);
+    }
+  }
+
+  /** As `path`, where there is a file for sure. */
+  async file(namespace: string, digest: Digest): Promise<string> {
+    const path = this.path(namespace, digest);
+    try {
+      await stat(path);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.#settle(await this.#remake(namespace, digest), digest);
+    }
+    return path;
+  }
+
+  /** Records a blob whose bytes can be made (remade-blobs.ts). One that is there gets the labels. */
+  know(namespace: string, { digest, size, labels }: Pick<BlobInfo, "digest" | "size" | "labels">): BlobInfo {
+    return this.#record(namespace, digest, size, labels);
+  }
+
+  /** The caller takes it away; of a process that is killed `sweep` does. */
+  async #remake(namespace: string, digest: Digest): Promise<string> {
+    const blob = this.info(namespace, digest);
+    if (!this.options.remake) throw new HullError("not-found", `content ${digest}: its file is missing`);
+    const path = join(this.options.root, "remade", randomBytes(8).toString("hex"));
+    await this.options.remake(namespace, blob, path);
+    return path;
   }
 
   async delete(namespace: string, digest: Digest): Promise<void> {
@@ -92,6 +135,8 @@ export class LocalContent implements ContentStore {
     const known = new Set(this.namespaces().flatMap((space) => this.list(space).map(({ digest }) => hexOf(digest))));
     const orphans = (await readdir(join(this.options.root, "blobs", "sha256"))).filter((name) => !known.has(name));
     if (orphans.length > 0) await this.#unlink(orphans.map((name) => `sha256:${name}` as Digest));
+    const remade = join(this.options.root, "remade");
+    for (const name of await readdir(remade)) await rm(join(remade, name));
     await sweepIngests(join(this.options.root, "ingest"));
   }
 
@@ -202,6 +247,8 @@ export class LocalContent implements ContentStore {
     return join(this.options.root, "ingest", name);
   }
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
 
 class LocalWriter implements ContentWriter {
   #open = true;

@@ -13,6 +13,7 @@ import { danglingName, type ImageRecord } from "../store/images.ts";
 import type { ResolvedImage } from "./image-details.ts";
 import type { ImageTools } from "./image-tools.ts";
 import { encodeManifest, layerMediaType, stackLabels, writeDocument } from "./image-writer.ts";
+import { stackLayers } from "./unpack.ts";
 
 export interface AddLayerRequest {
   readonly namespace: string;
@@ -85,12 +86,7 @@ async function makeLayer(tools: ImageTools, request: AddLayerRequest, path: stri
     const hashes = await tools.layers.hash({ path }, { parent: span });
     const diffIds = [...(parent?.config.diffIds ?? []), hashes.diffId];
     const chain = chainIds(diffIds);
-    const below = (parent?.manifest.layers ?? []).map((layer, i) => ({
-      path: tools.stores.content.path(namespace, layer.digest),
-      digest: layer.digest,
-      diffId: diffIds[i]!,
-      chainId: chain[i]!,
-    }));
+    const below = parent ? await stackLayers(tools, { namespace, image: parent, snapshotter }) : [];
     const top = { path, digest: hashes.digest, diffId: hashes.diffId, chainId: chain.at(-1)! };
     await tools.layers.unpackStack({ snapshotter, namespace }, [...below, top], { parent: span });
     const mediaType = layerMediaType(await headOf(path), "docker");

@@ -6,7 +6,7 @@ import type { Snapshotter } from "../snapshots/snapshotter.ts";
 import type { ResolvedImage } from "./image-details.ts";
 import type { ImageTools } from "./image-tools.ts";
 import { childLabels, stackLabels } from "./image-writer.ts";
-import type { LayerState } from "./layer-store.ts";
+import type { LayerState, StackLayer } from "./layer-store.ts";
 
 export interface UnpackRequest {
   readonly namespace: string;
@@ -22,12 +22,7 @@ export async function unpackImage(tools: ImageTools, request: UnpackRequest): Pr
   using _ = tools.collector.hold();
   const { namespace, image, snapshotter, onLayer } = request;
   const { diffIds } = image.config;
-  const layers = image.manifest.layers.map((layer, i) => ({
-    path: tools.stores.content.path(namespace, layer.digest),
-    digest: layer.digest,
-    diffId: diffIds[i]!,
-    chainId: image.chain[i]!,
-  }));
+  const layers = await stackLayers(tools, request);
   await labelTree(tools, namespace, image);
   addLabels(tools, namespace, { digest: image.manifest.config.digest, labels: stackLabels(snapshotter.name, diffIds) });
   await tools.layers.unpackStack({ snapshotter, namespace }, layers, {
@@ -36,6 +31,21 @@ export async function unpackImage(tools: ImageTools, request: UnpackRequest): Pr
     onState: (i, state) => onLayer?.(diffIds[i]!, state),
   });
   return image.chain.at(-1) ?? "";
+}
+
+/** The image's layers with files for those that are to be unpacked. */
+export function stackLayers(
+  { stores: { content } }: ImageTools,
+  { namespace, image, snapshotter }: Pick<UnpackRequest, "namespace" | "image" | "snapshotter">,
+): Promise<StackLayer[]> {
+  const there = new Set(snapshotter.list(namespace).map(({ name }) => name));
+  return Promise.all(
+    image.manifest.layers.map(async ({ digest }, i) => {
+      const chainId = image.chain[i]!;
+      const path = there.has(chainId) ? content.path(namespace, digest) : await content.file(namespace, digest);
+      return { path, digest, diffId: image.config.diffIds[i]!, chainId };
+    }),
+  );
 }
 
 async function labelTree(tools: ImageTools, namespace: string, image: ResolvedImage): Promise<void> {

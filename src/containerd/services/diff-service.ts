@@ -25,7 +25,7 @@ export function diffService({ stores, kernel, dataRoot, scratch }: DiffServiceOp
   return {
     apply: async ({ diff, mounts }, context) => {
       const layer = fromWireDescriptor(diff, "diff");
-      const blob = stores.content.path(namespaceOf(context), layer.digest);
+      const blob = await stores.content.file(namespaceOf(context), layer.digest);
       const { directory, format } = upperOf(mounts, dataRoot);
       const plan = [operation("applyLayer", { format, blob, directory }, { cause: `layer ${layer.digest}` })];
       const { outputs } = await kernel.run(plan, { parent: callOf(context).span.context, signal: context.signal });

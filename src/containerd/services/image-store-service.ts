@@ -6,11 +6,13 @@ import { hostPlatform, type Platform, parsePlatform } from "../../oci/platform.t
 import { codeOf, HullError } from "../../platform/errors.ts";
 import type { AddLayerRequest, ImageStore, LoadRequest } from "../gen/hull/containerd/v1/images_pb.ts";
 import { addLayer } from "../images/add-layer.ts";
+import { commitLayer } from "../images/commit-layer.ts";
 import { exportImages } from "../images/export.ts";
 import type { ResolvedImage } from "../images/image-details.ts";
 import type { ImageTools } from "../images/image-tools.ts";
 import { loadImages } from "../images/load.ts";
 import { Progressed } from "../images/progressed.ts";
+import { listStack } from "../images/stack.ts";
 import { unpackImage } from "../images/unpack.ts";
 import type { ImageRecord } from "../store/images.ts";
 import { callOf, namespaceOf } from "./call.ts";
@@ -41,6 +43,24 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
       using _ = tools.collector.hold();
       for await (const data of exportImages(tools.stores.content, namespace, [...exported.values()])) yield { data };
     },
+    commitLayer: async ({ key, snapshotter, labels }, context) => {
+      const made = await commitLayer(tools, {
+        namespace: namespaceOf(context),
+        key,
+        snapshotter: snapshotters.get(snapshotter),
+        labels,
+        signal: context.signal,
+        span: callOf(context).span.context,
+      });
+      return { ...made, tarBytes: BigInt(made.tarBytes), unpackedBytes: BigInt(made.unpackedBytes) };
+    },
+    stack: async ({ chainId, snapshotter }, context) => ({
+      layers: await listStack(tools, {
+        namespace: namespaceOf(context),
+        chainId,
+        snapshotter: snapshotters.get(snapshotter),
+      }),
+    }),
     addLayer: (request, context) => newImage({ tools, dataRoot }, request, context),
     async *unpack({ name, snapshotter }, context) {
       const namespace = namespaceOf(context);

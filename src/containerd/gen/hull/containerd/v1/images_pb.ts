@@ -16,7 +16,142 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hull/containerd/v1/images.proto.
  */
 export const file_hull_containerd_v1_images: GenFile = /*@__PURE__*/
-  fileDesc("Ch9odWxsL2NvbnRhaW5lcmQvdjEvaW1hZ2VzLnByb3RvEhJodWxsLmNvbnRhaW5lcmQudjEiHwoPSW1hZ2VHZXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiEgoQSW1hZ2VMaXN0UmVxdWVzdCJFChFJbWFnZUxpc3RSZXNwb25zZRIwCgZpbWFnZXMYASADKAsyIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzIqsDCgxJbWFnZURldGFpbHMSDAoEbmFtZRgBIAEoCRIsCgZ0YXJnZXQYAiABKAsyHC5jb250YWluZXJkLnR5cGVzLkRlc2NyaXB0b3ISLgoIbWFuaWZlc3QYAyABKAsyHC5jb250YWluZXJkLnR5cGVzLkRlc2NyaXB0b3ISFQoNY29uZmlnX2RpZ2VzdBgEIAEoCRIOCgZjb25maWcYBSABKAwSKQoGbGF5ZXJzGAYgAygLMhkuaHVsbC5jb250YWluZXJkLnYxLkxheWVyEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKBmxhYmVscxgJIAMoCzIsLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZURldGFpbHMuTGFiZWxzRW50cnkSEAoIY2hhaW5faWQYCiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJzCgVMYXllchIOCgZkaWdlc3QYASABKAkSEgoKbWVkaWFfdHlwZRgCIAEoCRIMCgRzaXplGAMgASgDEg8KB2RpZmZfaWQYBCABKAkSEAoIY2hhaW5faWQYBSABKAkSFQoNdW5wYWNrZWRfc2l6ZRgGIAEoAyJeCgtMb2FkUmVxdWVzdBIRCglkaXJlY3RvcnkYASABKAkSEwoLc25hcHNob3R0ZXIYAiABKAkSEAoIcGxhdGZvcm0YAyABKAkSFQoNa2VlcF9yZXBsYWNlZBgEIAEoCCJ5CghQcm9ncmVzcxIyCgVsYXllchgBIAEoCzIhLmh1bGwuY29udGFpbmVyZC52MS5MYXllclByb2dyZXNzSAASMQoGbG9hZGVkGAIgASgLMh8uaHVsbC5jb250YWluZXJkLnYxLkxvYWRlZEltYWdlSABCBgoEc3RlcCJPCg1MYXllclByb2dyZXNzEg8KB2RpZmZfaWQYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHY3VycmVudBgDIAEoAxINCgV0b3RhbBgEIAEoAyIyCgtMb2FkZWRJbWFnZRIMCgRuYW1lGAEgASgJEhUKDWNvbmZpZ19kaWdlc3QYAiABKAkiVAoNRXhwb3J0UmVxdWVzdBIxCgZpbWFnZXMYASADKAsyIS5odWxsLmNvbnRhaW5lcmQudjEuRXhwb3J0ZWRJbWFnZRIQCghwbGF0Zm9ybRgCIAEoCSIxCg1FeHBvcnRlZEltYWdlEg0KBWltYWdlGAEgASgJEhEKCXJlZmVyZW5jZRgCIAEoCSIVCgVDaHVuaxIMCgRkYXRhGAEgASgMIpgBCg9BZGRMYXllclJlcXVlc3QSEgoIc25hcHNob3QYASABKAlIABINCgN0YXIYAiABKAlIABIOCgZwYXJlbnQYAyABKAkSDgoGY29uZmlnGAQgASgMEgwKBG5hbWUYBSABKAkSEwoLc25hcHNob3R0ZXIYBiABKAkSFQoNa2VlcF9yZXBsYWNlZBgHIAEoCEIICgZzb3VyY2UiMgoNVW5wYWNrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC3NuYXBzaG90dGVyGAIgASgJMuIDCgpJbWFnZVN0b3JlEkwKA0dldBIjLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZUdldFJlcXVlc3QaIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzElMKBExpc3QSJC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VMaXN0UmVxdWVzdBolLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZUxpc3RSZXNwb25zZRJHCgRMb2FkEh8uaHVsbC5jb250YWluZXJkLnYxLkxvYWRSZXF1ZXN0GhwuaHVsbC5jb250YWluZXJkLnYxLlByb2dyZXNzMAESSAoGRXhwb3J0EiEuaHVsbC5jb250YWluZXJkLnYxLkV4cG9ydFJlcXVlc3QaGS5odWxsLmNvbnRhaW5lcmQudjEuQ2h1bmswARJRCghBZGRMYXllchIjLmh1bGwuY29udGFpbmVyZC52MS5BZGRMYXllclJlcXVlc3QaIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzEksKBlVucGFjaxIhLmh1bGwuY29udGFpbmVyZC52MS5VbnBhY2tSZXF1ZXN0GhwuaHVsbC5jb250YWluZXJkLnYxLlByb2dyZXNzMAFiBnByb3RvMw", [file_containerd_types_descriptor, file_google_protobuf_timestamp]);
+  fileDesc("Ch9odWxsL2NvbnRhaW5lcmQvdjEvaW1hZ2VzLnByb3RvEhJodWxsLmNvbnRhaW5lcmQudjEiqQEKEkNvbW1pdExheWVyUmVxdWVzdBILCgNrZXkYASABKAkSEwoLc25hcHNob3R0ZXIYAiABKAkSQgoGbGFiZWxzGAMgAygLMjIuaHVsbC5jb250YWluZXJkLnYxLkNvbW1pdExheWVyUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImMKE0NvbW1pdExheWVyUmVzcG9uc2USDwoHZGlmZl9pZBgBIAEoCRIQCghjaGFpbl9pZBgCIAEoCRIRCgl0YXJfYnl0ZXMYAyABKAMSFgoOdW5wYWNrZWRfYnl0ZXMYBCABKAMiNQoMU3RhY2tSZXF1ZXN0EhAKCGNoYWluX2lkGAEgASgJEhMKC3NuYXBzaG90dGVyGAIgASgJIkEKDVN0YWNrUmVzcG9uc2USMAoGbGF5ZXJzGAEgAygLMiAuaHVsbC5jb250YWluZXJkLnYxLlN0YWNrZWRMYXllciJKCgxTdGFja2VkTGF5ZXISDwoHZGlmZl9pZBgBIAEoCRIRCgl0YXJfYnl0ZXMYAiABKAMSFgoOdW5wYWNrZWRfYnl0ZXMYAyABKAMiHwoPSW1hZ2VHZXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiEgoQSW1hZ2VMaXN0UmVxdWVzdCJFChFJbWFnZUxpc3RSZXNwb25zZRIwCgZpbWFnZXMYASADKAsyIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzIqsDCgxJbWFnZURldGFpbHMSDAoEbmFtZRgBIAEoCRIsCgZ0YXJnZXQYAiABKAsyHC5jb250YWluZXJkLnR5cGVzLkRlc2NyaXB0b3ISLgoIbWFuaWZlc3QYAyABKAsyHC5jb250YWluZXJkLnR5cGVzLkRlc2NyaXB0b3ISFQoNY29uZmlnX2RpZ2VzdBgEIAEoCRIOCgZjb25maWcYBSABKAwSKQoGbGF5ZXJzGAYgAygLMhkuaHVsbC5jb250YWluZXJkLnYxLkxheWVyEi4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKBmxhYmVscxgJIAMoCzIsLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZURldGFpbHMuTGFiZWxzRW50cnkSEAoIY2hhaW5faWQYCiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJzCgVMYXllchIOCgZkaWdlc3QYASABKAkSEgoKbWVkaWFfdHlwZRgCIAEoCRIMCgRzaXplGAMgASgDEg8KB2RpZmZfaWQYBCABKAkSEAoIY2hhaW5faWQYBSABKAkSFQoNdW5wYWNrZWRfc2l6ZRgGIAEoAyJeCgtMb2FkUmVxdWVzdBIRCglkaXJlY3RvcnkYASABKAkSEwoLc25hcHNob3R0ZXIYAiABKAkSEAoIcGxhdGZvcm0YAyABKAkSFQoNa2VlcF9yZXBsYWNlZBgEIAEoCCJ5CghQcm9ncmVzcxIyCgVsYXllchgBIAEoCzIhLmh1bGwuY29udGFpbmVyZC52MS5MYXllclByb2dyZXNzSAASMQoGbG9hZGVkGAIgASgLMh8uaHVsbC5jb250YWluZXJkLnYxLkxvYWRlZEltYWdlSABCBgoEc3RlcCJPCg1MYXllclByb2dyZXNzEg8KB2RpZmZfaWQYASABKAkSDQoFc3RhdGUYAiABKAkSDwoHY3VycmVudBgDIAEoAxINCgV0b3RhbBgEIAEoAyIyCgtMb2FkZWRJbWFnZRIMCgRuYW1lGAEgASgJEhUKDWNvbmZpZ19kaWdlc3QYAiABKAkiVAoNRXhwb3J0UmVxdWVzdBIxCgZpbWFnZXMYASADKAsyIS5odWxsLmNvbnRhaW5lcmQudjEuRXhwb3J0ZWRJbWFnZRIQCghwbGF0Zm9ybRgCIAEoCSIxCg1FeHBvcnRlZEltYWdlEg0KBWltYWdlGAEgASgJEhEKCXJlZmVyZW5jZRgCIAEoCSIVCgVDaHVuaxIMCgRkYXRhGAEgASgMIpgBCg9BZGRMYXllclJlcXVlc3QSEgoIc25hcHNob3QYASABKAlIABINCgN0YXIYAiABKAlIABIOCgZwYXJlbnQYAyABKAkSDgoGY29uZmlnGAQgASgMEgwKBG5hbWUYBSABKAkSEwoLc25hcHNob3R0ZXIYBiABKAkSFQoNa2VlcF9yZXBsYWNlZBgHIAEoCEIICgZzb3VyY2UiMgoNVW5wYWNrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC3NuYXBzaG90dGVyGAIgASgJMpAFCgpJbWFnZVN0b3JlEkwKA0dldBIjLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZUdldFJlcXVlc3QaIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzElMKBExpc3QSJC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VMaXN0UmVxdWVzdBolLmh1bGwuY29udGFpbmVyZC52MS5JbWFnZUxpc3RSZXNwb25zZRJHCgRMb2FkEh8uaHVsbC5jb250YWluZXJkLnYxLkxvYWRSZXF1ZXN0GhwuaHVsbC5jb250YWluZXJkLnYxLlByb2dyZXNzMAESSAoGRXhwb3J0EiEuaHVsbC5jb250YWluZXJkLnYxLkV4cG9ydFJlcXVlc3QaGS5odWxsLmNvbnRhaW5lcmQudjEuQ2h1bmswARJRCghBZGRMYXllchIjLmh1bGwuY29udGFpbmVyZC52MS5BZGRMYXllclJlcXVlc3QaIC5odWxsLmNvbnRhaW5lcmQudjEuSW1hZ2VEZXRhaWxzEl4KC0NvbW1pdExheWVyEiYuaHVsbC5jb250YWluZXJkLnYxLkNvbW1pdExheWVyUmVxdWVzdBonLmh1bGwuY29udGFpbmVyZC52MS5Db21taXRMYXllclJlc3BvbnNlEkwKBVN0YWNrEiAuaHVsbC5jb250YWluZXJkLnYxLlN0YWNrUmVxdWVzdBohLmh1bGwuY29udGFpbmVyZC52MS5TdGFja1Jlc3BvbnNlEksKBlVucGFjaxIhLmh1bGwuY29udGFpbmVyZC52MS5VbnBhY2tSZXF1ZXN0GhwuaHVsbC5jb250YWluZXJkLnYxLlByb2dyZXNzMAFiBnByb3RvMw", [file_containerd_types_descriptor, file_google_protobuf_timestamp]);
+
+/**
+ * @generated from message hull.containerd.v1.CommitLayerRequest
+ */
+export type CommitLayerRequest = Message<"hull.containerd.v1.CommitLayerRequest"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string snapshotter = 2;
+   */
+  snapshotter: string;
+
+  /**
+   * Of the committed snapshot.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message hull.containerd.v1.CommitLayerRequest.
+ * Use `create(CommitLayerRequestSchema)` to create a new message.
+ */
+export const CommitLayerRequestSchema: GenMessage<CommitLayerRequest> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_images, 0);
+
+/**
+ * @generated from message hull.containerd.v1.CommitLayerResponse
+ */
+export type CommitLayerResponse = Message<"hull.containerd.v1.CommitLayerResponse"> & {
+  /**
+   * @generated from field: string diff_id = 1;
+   */
+  diffId: string;
+
+  /**
+   * The parent's when the layer is empty: then no snapshot was made.
+   *
+   * @generated from field: string chain_id = 2;
+   */
+  chainId: string;
+
+  /**
+   * @generated from field: int64 tar_bytes = 3;
+   */
+  tarBytes: bigint;
+
+  /**
+   * @generated from field: int64 unpacked_bytes = 4;
+   */
+  unpackedBytes: bigint;
+};
+
+/**
+ * Describes the message hull.containerd.v1.CommitLayerResponse.
+ * Use `create(CommitLayerResponseSchema)` to create a new message.
+ */
+export const CommitLayerResponseSchema: GenMessage<CommitLayerResponse> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_images, 1);
+
+/**
+ * @generated from message hull.containerd.v1.StackRequest
+ */
+export type StackRequest = Message<"hull.containerd.v1.StackRequest"> & {
+  /**
+   * @generated from field: string chain_id = 1;
+   */
+  chainId: string;
+
+  /**
+   * @generated from field: string snapshotter = 2;
+   */
+  snapshotter: string;
+};
+
+/**
+ * Describes the message hull.containerd.v1.StackRequest.
+ * Use `create(StackRequestSchema)` to create a new message.
+ */
+export const StackRequestSchema: GenMessage<StackRequest> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_images, 2);
+
+/**
+ * @generated from message hull.containerd.v1.StackResponse
+ */
+export type StackResponse = Message<"hull.containerd.v1.StackResponse"> & {
+  /**
+   * Base first.
+   *
+   * @generated from field: repeated hull.containerd.v1.StackedLayer layers = 1;
+   */
+  layers: StackedLayer[];
+};
+
+/**
+ * Describes the message hull.containerd.v1.StackResponse.
+ * Use `create(StackResponseSchema)` to create a new message.
+ */
+export const StackResponseSchema: GenMessage<StackResponse> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_images, 3);
+
+/**
+ * @generated from message hull.containerd.v1.StackedLayer
+ */
+export type StackedLayer = Message<"hull.containerd.v1.StackedLayer"> & {
+  /**
+   * Empty: the snapshot is neither an image's nor a build's.
+   *
+   * @generated from field: string diff_id = 1;
+   */
+  diffId: string;
+
+  /**
+   * Of the plain tar; 0: not known, there is a compressed blob.
+   *
+   * @generated from field: int64 tar_bytes = 2;
+   */
+  tarBytes: bigint;
+
+  /**
+   * @generated from field: int64 unpacked_bytes = 3;
+   */
+  unpackedBytes: bigint;
+};
+
+/**
+ * Describes the message hull.containerd.v1.StackedLayer.
+ * Use `create(StackedLayerSchema)` to create a new message.
+ */
+export const StackedLayerSchema: GenMessage<StackedLayer> = /*@__PURE__*/
+  messageDesc(file_hull_containerd_v1_images, 4);
 
 /**
  * @generated from message hull.containerd.v1.ImageGetRequest
@@ -33,7 +168,7 @@ export type ImageGetRequest = Message<"hull.containerd.v1.ImageGetRequest"> & {
  * Use `create(ImageGetRequestSchema)` to create a new message.
  */
 export const ImageGetRequestSchema: GenMessage<ImageGetRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 0);
+  messageDesc(file_hull_containerd_v1_images, 5);
 
 /**
  * @generated from message hull.containerd.v1.ImageListRequest
@@ -46,7 +181,7 @@ export type ImageListRequest = Message<"hull.containerd.v1.ImageListRequest"> & 
  * Use `create(ImageListRequestSchema)` to create a new message.
  */
 export const ImageListRequestSchema: GenMessage<ImageListRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 1);
+  messageDesc(file_hull_containerd_v1_images, 6);
 
 /**
  * @generated from message hull.containerd.v1.ImageListResponse
@@ -63,7 +198,7 @@ export type ImageListResponse = Message<"hull.containerd.v1.ImageListResponse"> 
  * Use `create(ImageListResponseSchema)` to create a new message.
  */
 export const ImageListResponseSchema: GenMessage<ImageListResponse> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 2);
+  messageDesc(file_hull_containerd_v1_images, 7);
 
 /**
  * @generated from message hull.containerd.v1.ImageDetails
@@ -137,7 +272,7 @@ export type ImageDetails = Message<"hull.containerd.v1.ImageDetails"> & {
  * Use `create(ImageDetailsSchema)` to create a new message.
  */
 export const ImageDetailsSchema: GenMessage<ImageDetails> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 3);
+  messageDesc(file_hull_containerd_v1_images, 8);
 
 /**
  * @generated from message hull.containerd.v1.Layer
@@ -183,7 +318,7 @@ export type Layer = Message<"hull.containerd.v1.Layer"> & {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 4);
+  messageDesc(file_hull_containerd_v1_images, 9);
 
 /**
  * @generated from message hull.containerd.v1.LoadRequest
@@ -219,7 +354,7 @@ export type LoadRequest = Message<"hull.containerd.v1.LoadRequest"> & {
  * Use `create(LoadRequestSchema)` to create a new message.
  */
 export const LoadRequestSchema: GenMessage<LoadRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 5);
+  messageDesc(file_hull_containerd_v1_images, 10);
 
 /**
  * @generated from message hull.containerd.v1.Progress
@@ -250,7 +385,7 @@ export type Progress = Message<"hull.containerd.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 6);
+  messageDesc(file_hull_containerd_v1_images, 11);
 
 /**
  * @generated from message hull.containerd.v1.LayerProgress
@@ -284,7 +419,7 @@ export type LayerProgress = Message<"hull.containerd.v1.LayerProgress"> & {
  * Use `create(LayerProgressSchema)` to create a new message.
  */
 export const LayerProgressSchema: GenMessage<LayerProgress> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 7);
+  messageDesc(file_hull_containerd_v1_images, 12);
 
 /**
  * @generated from message hull.containerd.v1.LoadedImage
@@ -306,7 +441,7 @@ export type LoadedImage = Message<"hull.containerd.v1.LoadedImage"> & {
  * Use `create(LoadedImageSchema)` to create a new message.
  */
 export const LoadedImageSchema: GenMessage<LoadedImage> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 8);
+  messageDesc(file_hull_containerd_v1_images, 13);
 
 /**
  * @generated from message hull.containerd.v1.ExportRequest
@@ -328,7 +463,7 @@ export type ExportRequest = Message<"hull.containerd.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 9);
+  messageDesc(file_hull_containerd_v1_images, 14);
 
 /**
  * @generated from message hull.containerd.v1.ExportedImage
@@ -354,7 +489,7 @@ export type ExportedImage = Message<"hull.containerd.v1.ExportedImage"> & {
  * Use `create(ExportedImageSchema)` to create a new message.
  */
 export const ExportedImageSchema: GenMessage<ExportedImage> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 10);
+  messageDesc(file_hull_containerd_v1_images, 15);
 
 /**
  * @generated from message hull.containerd.v1.Chunk
@@ -371,7 +506,7 @@ export type Chunk = Message<"hull.containerd.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 11);
+  messageDesc(file_hull_containerd_v1_images, 16);
 
 /**
  * @generated from message hull.containerd.v1.AddLayerRequest
@@ -435,7 +570,7 @@ export type AddLayerRequest = Message<"hull.containerd.v1.AddLayerRequest"> & {
  * Use `create(AddLayerRequestSchema)` to create a new message.
  */
 export const AddLayerRequestSchema: GenMessage<AddLayerRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 12);
+  messageDesc(file_hull_containerd_v1_images, 17);
 
 /**
  * @generated from message hull.containerd.v1.UnpackRequest
@@ -457,7 +592,7 @@ export type UnpackRequest = Message<"hull.containerd.v1.UnpackRequest"> & {
  * Use `create(UnpackRequestSchema)` to create a new message.
  */
 export const UnpackRequestSchema: GenMessage<UnpackRequest> = /*@__PURE__*/
-  messageDesc(file_hull_containerd_v1_images, 13);
+  messageDesc(file_hull_containerd_v1_images, 18);
 
 /**
  * @generated from service hull.containerd.v1.ImageStore
@@ -514,6 +649,26 @@ export const ImageStore: GenService<{
     methodKind: "unary";
     input: typeof AddLayerRequestSchema;
     output: typeof ImageDetailsSchema;
+  },
+  /**
+   * An active snapshot becomes a layer, committed under its chain's name. Its blob is the plain tar, which is made when it is read.
+   *
+   * @generated from rpc hull.containerd.v1.ImageStore.CommitLayer
+   */
+  commitLayer: {
+    methodKind: "unary";
+    input: typeof CommitLayerRequestSchema;
+    output: typeof CommitLayerResponseSchema;
+  },
+  /**
+   * The layers of a committed snapshot and of those below it.
+   *
+   * @generated from rpc hull.containerd.v1.ImageStore.Stack
+   */
+  stack: {
+    methodKind: "unary";
+    input: typeof StackRequestSchema;
+    output: typeof StackResponseSchema;
   },
   /**
    * Makes the image's chain of snapshots, layers in parallel. Done already: ends at once.

@@ -1,0 +1,61 @@
+/** The layers that a committed snapshot consists of: what builds said of theirs, what images say of the others. */
+import { hostPlatform } from "../../oci/platform.ts";
+import { codeOf } from "../../platform/errors.ts";
+import type { SnapshotInfo, Snapshotter } from "../snapshots/snapshotter.ts";
+import type { ImageTools } from "./image-tools.ts";
+
+export interface StackedLayer {
+  /** "": the snapshot is neither an image's nor a build's. */
+  readonly diffId: string;
+  /** 0n: not known. */
+  readonly tarBytes: bigint;
+  readonly unpackedBytes: bigint;
+}
+
+/** On a snapshot: its layer and the size of its tar. */
+export const DIFF_ID = "containerd.io/uncompressed";
+export const TAR_BYTES = "hull.layer.tar-bytes";
+
+export interface StackPlace {
+  readonly namespace: string;
+  readonly chainId: string;
+  readonly snapshotter: Snapshotter;
+}
+
+/** Base first. Throws not-found. */
+export async function listStack(
+  tools: ImageTools,
+  { namespace, chainId, snapshotter }: StackPlace,
+): Promise<StackedLayer[]> {
+  const snapshots: SnapshotInfo[] = [];
+  for (let name = chainId; name !== ""; ) {
+    const found = snapshotter.stat(namespace, name);
+    snapshots.unshift(found);
+    name = found.parent;
+  }
+  const ofImages = snapshots.every(({ labels }) => DIFF_ID in labels)
+    ? new Map()
+    : await diffIdsOfImages(tools, namespace);
+  return snapshots.map(({ name, labels, usage }) => ({
+    diffId: labels[DIFF_ID] ?? ofImages.get(name) ?? "",
+    tarBytes: BigInt(labels[TAR_BYTES] ?? 0),
+    unpackedBytes: BigInt(usage?.bytes ?? 0),
+  }));
+}
+
+/** By chain. */
+async function diffIdsOfImages(
+  { reader, stores }: ImageTools,
+  namespace: string,
+): Promise<ReadonlyMap<string, string>> {
+  const diffIds = new Map<string, string>();
+  for (const { target } of stores.images.list(namespace)) {
+    try {
+      const { chain, config } = await reader.resolve(namespace, target, hostPlatform());
+      for (const [i, name] of chain.entries()) diffIds.set(name, config.diffIds[i]!);
+    } catch (error) {
+      if (codeOf(error) !== "not-found") throw error; // An image for other platforms, or one that is not whole.
+    }
+  }
+  return diffIds;
+}
