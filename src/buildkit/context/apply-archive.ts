@@ -6,20 +6,18 @@ import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
 
 export interface ApplyTarget {
-  /** Links mean it. */
-  readonly root: string;
-  /** Below it; there. */
-  readonly directory: string;
+  /** Of a directory that is there: keel's arguments. */
+  readonly place: readonly string[];
   /** Undefined: as the archive has it. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Throws keel's words. */
-export async function applyArchive(path: string, { root, directory, owner, signal }: ApplyTarget): Promise<void> {
+export async function applyArchive(path: string, { place, owner, signal }: ApplyTarget): Promise<void> {
   await using file = await open(path, "r");
   const owners = owner ? ["--chown", `${owner.uid}:${owner.gid}`] : [];
-  const child = spawn(keelPath(), ["apply", "--root", root, "--path", `/${directory}`, ...owners], {
+  const child = spawn(keelPath(), ["apply", ...place, ...owners], {
     stdio: [file.fd, "ignore", "pipe"],
   });
   const kill = () => void child.kill("SIGKILL");
@@ -35,7 +33,7 @@ export async function applyArchive(path: string, { root, directory, owner, signa
 }
 
 /** keel's last line is JSON. */
-export function archiveError(said: string): HullError {
+function archiveError(said: string): HullError {
   const last = said.trim().split("\n").at(-1) ?? "";
   try {
     const { message } = JSON.parse(last) as { message?: string };

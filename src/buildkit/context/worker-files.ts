@@ -75,7 +75,7 @@ export class WorkerFiles implements Files {
         ? join(source.source.directory, name.slice(0, 2), name)
         : join(from?.path ?? "", sourcePath);
     await using view = await this.#view(layer.lowers, layer);
-    await applyArchive(archive, { root: view.path, directory, owner, signal });
+    await applyArchive(archive, { place: ["--root", view.path, "--path", `/${directory}`], owner, signal });
   }
 
   /** Where the layer's base does not have it. */

@@ -20,7 +20,8 @@ import { objectName } from "../files/object-name.ts";
 import { comparePaths, decodePath, encodePath } from "../files/path-text.ts";
 import { encodeIndexInBlocks } from "../files/tree-index.ts";
 
-const READ_BYTES = 1024 * 1024;
+/** One for all files: a worker does one thing at a time. */
+const buffer = Buffer.allocUnsafe(256 * 1024);
 const MOST_LINKS = 255;
 const S_IFMT = 0o170000n;
 
@@ -41,7 +42,6 @@ export const at = (root: string, path: string): Buffer =>
 export function hashFile(path: Buffer): string {
   const hash = createHash("sha256");
   const fd = openSync(path, "r");
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
   try {
     for (let read = readSync(fd, buffer); read > 0; read = readSync(fd, buffer)) hash.update(buffer.subarray(0, read));
   } finally {
