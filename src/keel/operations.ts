@@ -187,7 +187,7 @@ export const operations = {
   /**
    * Unpacks the layer blob at `blob` (gzip, zstd or plain, by its first bytes) into `directory`, as a role of its own process. format 0: overlay
    * whiteouts (char 0:0, trusted.overlay.opaque; flag 1: user.overlay.*); format 1: plain directory, whiteouts applied as deletions. Output: 32 bytes sha256 of
-   * the blob as stored, 32 bytes sha256 of the plain tar, u64 plain size, u64 blob size.
+   * the blob as stored, 32 bytes sha256 of the plain tar, u64 plain size, u64 blob size, u64 bytes of its regular files.
    */
   applyLayer: { code: 110, ints: ["format", "flags"], blobs: ["blob", "directory"] },
   /**

@@ -74,6 +74,7 @@ static int write_bytes(struct apply *a, const struct tar_entry *e, int fd) {
     end = e->extents[i].offset + e->extents[i].length;
   }
   if (error == 0 && end != e->size && ftruncate(fd, (off_t)e->size)) error = -errno;
+  a->result->file_bytes += e->size;
   return error;
 }
 

@@ -12,6 +12,7 @@ static void digest(struct tar_writer *w, struct apply_result *r) {
   sha256_end(&w->plain, r->plain);
   r->stored_bytes = w->stored_bytes;
   r->plain_bytes = w->plain_bytes;
+  r->file_bytes = w->file_bytes;
 }
 
 static int fail(struct apply_result *r, int error, const char *what, const char *path) {

@@ -35,11 +35,12 @@ int layer_run(struct run *run, const char *title, void (*work)(const struct reco
   return error;
 }
 
-static void put_output(uint8_t output[80], const struct apply_result *r) {
+static void put_output(uint8_t output[88], const struct apply_result *r) {
   memcpy(output, r->stored, SHA256_BYTES);
   memcpy(output + 32, r->plain, SHA256_BYTES);
   memcpy(output + 64, &r->plain_bytes, 8);
   memcpy(output + 72, &r->stored_bytes, 8);
+  memcpy(output + 80, &r->file_bytes, 8);
 }
 
 static void apply_work(const struct record *r, struct layer_answer *answer) {

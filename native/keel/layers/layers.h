@@ -4,7 +4,7 @@
 
 struct layer_answer {
   int error;                 /* -errno */
-  uint8_t output[80];        /* as operations.ts says of applyLayer */
+  uint8_t output[88];        /* as operations.ts says of applyLayer */
   uint64_t offset;
   char text[RUN_TEXT_BYTES];
 };

@@ -214,6 +214,7 @@ int tar_write_entry(struct tar_writer *w, const struct tar_entry *e) {
 
 int tar_write_file(struct tar_writer *w, int fd, uint64_t size) {
   bool ended = false;
+  w->file_bytes += size;
   for (uint64_t left = size; left;) {
     size_t want = left < FILE_BYTES ? (size_t)left : FILE_BYTES;
     ssize_t n = ended ? 0 : read(fd, w->block, want);

@@ -7,7 +7,7 @@ import { remadeLabels } from "../content/remade-blobs.ts";
 import type { Kernel } from "../kernel.ts";
 import type { Snapshotter } from "../snapshots/snapshotter.ts";
 import type { Stores } from "../stores.ts";
-import { DIFF_ID, TAR_BYTES } from "./stack.ts";
+import { layerLabels } from "./layer-labels.ts";
 
 export interface CommitLayerRequest {
   readonly namespace: string;
@@ -44,6 +44,7 @@ export async function commitLayer(
   const bytes = (await kernel.run(plan, { parent: request.span, signal: request.signal })).outputs.get(0)!;
   const diffId = digestOfHash(bytes.subarray(32, 64));
   const tarBytes = Number(bytes.readBigUInt64LE(64));
+  const unpackedBytes = Number(bytes.readBigUInt64LE(80));
   if (tarBytes <= EMPTY_TAR_BYTES) {
     await snapshotter.remove(namespace, key);
     return { diffId, chainId: parent, tarBytes, unpackedBytes: 0 };
@@ -52,13 +53,11 @@ export async function commitLayer(
   const labels = {
     ...request.labels,
     "containerd.io/gc.ref.content.layer": diffId,
-    [DIFF_ID]: diffId,
-    [TAR_BYTES]: String(tarBytes),
+    ...layerLabels({ diffId, plainBytes: tarBytes, fileBytes: unpackedBytes }),
   };
   await commitOnce(request, chainId, labels);
-  const blobLabels = { [DIFF_ID]: diffId, ...remadeLabels(snapshotter.name, chainId) };
+  const blobLabels = { "containerd.io/uncompressed": diffId, ...remadeLabels(snapshotter.name, chainId) };
   stores.content.know(namespace, { digest: diffId, size: tarBytes, labels: blobLabels });
-  const { bytes: unpackedBytes } = await snapshotter.usage(namespace, chainId);
   return { diffId, chainId, tarBytes, unpackedBytes };
 }
 

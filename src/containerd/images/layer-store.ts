@@ -10,6 +10,7 @@ import { codeOf, during, HullError } from "../../platform/errors.ts";
 import type { SpanContext } from "../../trace/context.ts";
 import type { Kernel } from "../kernel.ts";
 import { type Snapshotter, TRANSIENT } from "../snapshots/snapshotter.ts";
+import { layerLabels } from "./layer-labels.ts";
 import { Slots } from "./slots.ts";
 
 /** A layer's bytes and what they must be. */
@@ -27,6 +28,8 @@ export interface LayerHashes {
   readonly diffId: Digest;
   readonly blobBytes: number;
   readonly plainBytes: number;
+  /** Of its regular files; undefined: not unpacked. */
+  readonly fileBytes?: number;
 }
 
 export interface StackLayer extends LayerSource {
@@ -165,6 +168,7 @@ export class LayerStore {
       digest: digestOfHash(bytes.subarray(0, 32)),
       diffId: digestOfHash(bytes.subarray(32, 64)),
       plainBytes: Number(bytes.readBigUInt64LE(64)),
+      fileBytes: Number(bytes.readBigUInt64LE(80)),
       blobBytes: Number(bytes.readBigUInt64LE(72)),
     });
   }
@@ -208,7 +212,8 @@ function exists({ snapshotter, namespace }: Place, name: string): boolean {
 async function settle(at: Place, { layer, parent }: Step, unpacked: Unpacked): Promise<void> {
   if (unpacked.key === "") return;
   if (exists(at, layer.chainId)) return discard(at, unpacked);
-  await at.snapshotter.commit(at.namespace, { name: layer.chainId, key: unpacked.key, parent });
+  const labels = unpacked.hashes ? layerLabels(unpacked.hashes) : {};
+  await at.snapshotter.commit(at.namespace, { name: layer.chainId, key: unpacked.key, parent, labels });
 }
 
 async function discard({ snapshotter, namespace }: Place, unpacked: Unpacked): Promise<void> {

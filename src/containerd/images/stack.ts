@@ -3,6 +3,7 @@ import { hostPlatform } from "../../oci/platform.ts";
 import { codeOf } from "../../platform/errors.ts";
 import type { SnapshotInfo, Snapshotter } from "../snapshots/snapshotter.ts";
 import type { ImageTools } from "./image-tools.ts";
+import { diffIdOf, sizeOf, tarBytesOf } from "./layer-labels.ts";
 
 export interface StackedLayer {
   /** "": the snapshot is neither an image's nor a build's. */
@@ -11,10 +12,6 @@ export interface StackedLayer {
   readonly tarBytes: bigint;
   readonly unpackedBytes: bigint;
 }
-
-/** On a snapshot: its layer and the size of its tar. */
-export const DIFF_ID = "containerd.io/uncompressed";
-export const TAR_BYTES = "hull.layer.tar-bytes";
 
 export interface StackPlace {
   readonly namespace: string;
@@ -33,13 +30,11 @@ export async function listStack(
     snapshots.unshift(found);
     name = found.parent;
   }
-  const ofImages = snapshots.every(({ labels }) => DIFF_ID in labels)
-    ? new Map()
-    : await diffIdsOfImages(tools, namespace);
-  return snapshots.map(({ name, labels, usage }) => ({
-    diffId: labels[DIFF_ID] ?? ofImages.get(name) ?? "",
-    tarBytes: BigInt(labels[TAR_BYTES] ?? 0),
-    unpackedBytes: BigInt(usage?.bytes ?? 0),
+  const ofImages = snapshots.every((one) => diffIdOf(one) !== "") ? new Map() : await diffIdsOfImages(tools, namespace);
+  return snapshots.map((one) => ({
+    diffId: diffIdOf(one) || (ofImages.get(one.name) ?? ""),
+    tarBytes: BigInt(tarBytesOf(one)),
+    unpackedBytes: BigInt(sizeOf(one) ?? 0),
   }));
 }
 

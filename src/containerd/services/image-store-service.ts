@@ -10,6 +10,7 @@ import { commitLayer } from "../images/commit-layer.ts";
 import { exportImages } from "../images/export.ts";
 import type { ResolvedImage } from "../images/image-details.ts";
 import type { ImageTools } from "../images/image-tools.ts";
+import { sizeOf } from "../images/layer-labels.ts";
 import { loadImages } from "../images/load.ts";
 import { Progressed } from "../images/progressed.ts";
 import { listStack } from "../images/stack.ts";
@@ -174,7 +175,7 @@ async function detailsOf(tools: ImageTools, namespace: string, record: ImageReco
   const sizes = new Map(
     tools.stores.snapshotters
       .all()
-      .flatMap((store) => store.list(namespace).map((info) => [info.name, info.usage?.bytes] as const)),
+      .flatMap((store) => store.list(namespace).map((info) => [info.name, sizeOf(info)] as const)),
   );
   return {
     name: record.name,
