@@ -1,4 +1,5 @@
 /** Built images into hull-containerd: config and manifest as content, a record for each name. */
+import { randomBytes } from "node:crypto";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { chainIds, digestOf, parseDigest } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../../oci/image.ts";
@@ -89,7 +90,8 @@ async function writeDocument(
   const resource = { type: "content", id: digest };
   await containerd.leases.addResource({ id: LEASE, resource }, call({}));
   const request = {
-    ref: `build-${digest}`,
+    // Of its own: another build may be writing the same document.
+    ref: `build-${randomBytes(6).toString("hex")}-${digest}`,
     total: BigInt(bytes.length),
     expected: digest,
     offset: 0n,
