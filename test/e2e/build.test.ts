@@ -239,6 +239,39 @@ test("a client that goes ends its build; nothing of it is left", async () => {
   await until("the command has ended", async () => (await run(["pgrep", "-f", "^sleep 1000$"], {})).code !== 0);
 });
 
+/** The builder's process, from what the engine says. */
+async function builderPid(): Promise<number> {
+  const status = await run(["curl", "-s", "--unix-socket", engine.socket, "http://d/hull/v1/status"], {});
+  const { daemons } = JSON.parse(status.stdout) as { daemons: { name: string; pid: number }[] };
+  return daemons.find(({ name }) => name === "hull-buildkitd")?.pid ?? 0;
+}
+
+for (const signal of ["SIGKILL", "SIGTERM"] as const)
+  test(`a build that loses its builder by ${signal} says so, and goes on from the cache when it is run again`, async () => {
+    const file = `/begun-${signal}`;
+    const dockerfile = (command: string) => `FROM busybox\nRUN echo ${signal} > ${file}\nRUN ${command}\n`;
+    const directory = context(`lost-${signal}`, { Dockerfile: dockerfile("echo waiting; sleep 1001") });
+    const building = build("docker", directory);
+    await until("the command runs", async () => (await run(["pgrep", "-f", "^sleep 1001$"], {})).code === 0);
+    process.kill(await builderPid(), signal);
+    const lost = await building;
+    assert.equal(lost.code, 1);
+    assert.match(lost.stderr, /hull-buildkitd (ended while it built|is being stopped).*run (the build|it) again/);
+    await until("the command is gone", async () => (await run(["pgrep", "-f", "^sleep 1001$"], {})).code !== 0);
+    writeFileSync(join(directory, "Dockerfile"), dockerfile(`cat ${file}`));
+    const again = await engine.must(build("docker", directory));
+    assert.match(again, /Step 2\/3 .*\n ---> Using cache\n/);
+    assert.match(again, new RegExp(`Running in [0-9a-f]{12}\n${signal}\n`));
+  });
+
+test("the cache is shown and given back", async () => {
+  assert.match(await engine.ok("system", "df"), /Build Cache\s+\d+/);
+  assert.match(await engine.must(engine.hull("builder", "du")), /WORKDIR \/app/);
+  assert.match(await engine.must(engine.hull("builder", "prune", "-f", "-a")), /Total reclaimed space: [1-9]/);
+  assert.equal(await engine.ok("run", "--rm", "stages"), "version 5");
+  assert.doesNotMatch(await engine.must(build("hull", engine.path("first-hull"))), /Using cache/);
+});
+
 test("hull-buildkitd is seen while it runs, and ends with the engine", async () => {
   const status = await engine.must(
     engine.hull("engine", "status", "--exec-root", engine.execRoot, "--data-root", engine.dataRoot),
@@ -252,5 +285,5 @@ test("hull-buildkitd is seen while it runs, and ends with the engine", async () 
     engine.hull("engine", "status", "--exec-root", engine.execRoot, "--data-root", engine.dataRoot),
   );
   assert.doesNotMatch(later, /hull-buildkitd/);
-  assert.match(await engine.must(build("hull", engine.path("again"))), /Using cache/);
+  assert.match(await engine.must(build("hull", engine.path("first-hull"))), /Using cache/);
 });
