@@ -42,7 +42,10 @@ test("what concurrent builds have in common is done once: all see it, and all ha
 });
 
 test("stages that do not need each other are built at the same time", async () => {
-  const stages = Array.from({ length: 4 }, (_, i) => `FROM busybox AS s${i}\nRUN cut -d" " -f1 /proc/uptime > /began${i}; sleep 2\n`);
+  const stages = Array.from(
+    { length: 4 },
+    (_, i) => `FROM busybox AS s${i}\nRUN cut -d" " -f1 /proc/uptime > /began${i}; sleep 2\n`,
+  );
   const copies = stages.map((_, i) => `COPY --from=s${i} /began${i} /all/\n`);
   const directory = context("stages", `${stages.join("")}FROM busybox\n${copies.join("")}`);
   const built = await build("-t", "stages", directory);

@@ -8,7 +8,6 @@ import { inputsOf, vertexId } from "../graph/vertex-id.ts";
 import type { Pins } from "./cache.ts";
 import type { CacheRow } from "./cache-table.ts";
 import { type CopySource, selectFor } from "./copy-selection.ts";
-import { differences, type Explanation, stepIdentity } from "./explain.ts";
 import { StepError } from "./failure.ts";
 import { inOrder } from "./graph-order.ts";
 import { chainKey, type StepVertex } from "./key.ts";
@@ -18,6 +17,7 @@ import type { LayerStack } from "./ports.ts";
 import type { Shared, SolveRequest } from "./solver.ts";
 import { noLayersOf, SourceTrees } from "./source-trees.ts";
 import { execute } from "./step.ts";
+import { StepExplainer } from "./step-explainer.ts";
 import { Teller } from "./teller.ts";
 import { NO_LAYERS } from "./work.ts";
 
@@ -33,6 +33,7 @@ export class BuildRun {
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   readonly #teller: Teller;
+  readonly #explainer: StepExplainer;
   readonly #keys: KeyFinder;
   readonly #trees: SourceTrees;
   readonly #solved = new Map<string, Promise<Solved>>();
@@ -46,6 +47,9 @@ export class BuildRun {
   ) {
     this.#signal = AbortSignal.any([this.#abort.signal, request.signal]);
     this.#teller = new Teller(request.listener, shared.nowNs);
+    this.#explainer = new StepExplainer(shared.cache, request.project ?? "", (explanation) =>
+      request.onExplained?.(explanation),
+    );
     this.#trees = new SourceTrees({
       ...{ contexts: request.contexts, downloads: request.downloads, teller: this.#teller, signal: this.#signal },
       ...{ layers: shared.world.layers, files: shared.world.files },
@@ -134,7 +138,7 @@ export class BuildRun {
     for (let inputs: Inputs | undefined; ; inputs ??= await this.#inputs(vertex, key)) {
       const hit = await this.#cached(vertex, key);
       if (hit) return hit;
-      if (inputs === undefined) this.#explainMiss(vertex, key);
+      if (inputs === undefined) this.#explainer.miss(vertex, key);
       // Another build may have done it while we looked or waited.
       const isDone = !vertex.ignoreCache && !this.#isRunning(vertex, key) && this.shared.cache.peek(key.key);
       if (inputs !== undefined && !isDone) return this.#work(vertex, key, inputs);
@@ -149,7 +153,7 @@ export class BuildRun {
       this.#rows.delete(key.key);
       return undefined;
     }
-    this.#explainHit(vertex, key);
+    this.#explainer.hit(vertex, key);
     this.#teller.completed(vertex, { cached: true });
     this.#tellInputsCached(vertex);
     return { stack: hit.stack, outputKey: hit.row.outputKey, content: hit.row.content, cached: true };
@@ -243,25 +247,6 @@ export class BuildRun {
     this.#teller.completed(vertex, { error: failure.message });
     this.#abort.abort(failure);
     return failure;
-  }
-
-  #explainHit(vertex: StepVertex, key: StepKey): void {
-    this.#explained(vertex, { vertex, cached: true, reasons: [] }, key);
-  }
-
-  #explainMiss(vertex: StepVertex, key: StepKey): void {
-    const step = stepIdentity(this.request.project ?? "", vertex);
-    const before = step && this.shared.cache.parts(step);
-    const changes = before ? differences(before.parts, key.parts()) : [];
-    const reason = before === undefined ? "it was not built before" : "its result is not in the cache any more";
-    const reasons = vertex.ignoreCache ? ["the cache is not to be used"] : changes.length > 0 ? changes : [reason];
-    this.#explained(vertex, { vertex, cached: false, reasons }, key);
-  }
-
-  #explained(vertex: StepVertex, explanation: Explanation, { key, parts }: StepKey): void {
-    const step = stepIdentity(this.request.project ?? "", vertex);
-    if (step) this.shared.cache.setParts(step, key, parts);
-    this.request.onExplained?.(explanation);
   }
 }
 
