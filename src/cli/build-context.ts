@@ -128,11 +128,27 @@ async function* output(tar: ChildProcess, names: Promise<void>): AsyncGenerator<
     tar.on("close", (code) => done(code));
   });
   names.catch(() => tar.kill("SIGKILL"));
-  for await (const chunk of tar.stdout!) yield chunk as Uint8Array;
+  yield* joined(tar.stdout as AsyncIterable<Uint8Array>);
   await names;
   const code = await ended;
   // 1: a file changed while it was read, or is a socket.
   if (code !== 0 && code !== 1) throw new HullError("internal", `tar ended with ${code}: ${said.trim()}`);
+}
+
+const PIECE_BYTES = 256 * 1024;
+
+/** tar writes small blocks: they travel together. */
+async function* joined(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of source) {
+    held.push(part);
+    bytes += part.length;
+    if (bytes < PIECE_BYTES) continue;
+    yield Buffer.concat(held);
+    [held, bytes] = [[], 0];
+  }
+  if (bytes > 0) yield Buffer.concat(held);
 }
 
 interface Pending {
