@@ -2,11 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ContainerdClient, call, connectContainerd } from "../../containerd/client.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { openNetdClient } from "../../network/client.ts";
 import type { Reference } from "../../oci/reference.ts";
-import { HullError } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Tracer } from "../../trace/tracer.ts";
 import type { BuiltImage } from "../build.ts";
@@ -42,6 +43,7 @@ export interface BuilderParts {
 }
 
 const STATUS_MS = 10_000;
+const STATUS_STEP_MS = 20;
 
 export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const { settings, keel, log, tracer } = parts;
@@ -117,9 +119,17 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   };
 }
 
+/** hull-containerd may be on its way back. */
 async function snapshotterOf(containerd: ContainerdClient): Promise<string> {
-  const { storageDriver } = await containerd.daemon.status({}, call({ timeoutMs: STATUS_MS }));
-  return storageDriver;
+  const giveUpAt = Date.now() + STATUS_MS;
+  for (;;) {
+    try {
+      return (await containerd.daemon.status({}, call({ timeoutMs: STATUS_MS }))).storageDriver;
+    } catch (error) {
+      if (codeOf(error) !== "unavailable" || Date.now() > giveUpAt) throw error;
+      await delay(STATUS_STEP_MS);
+    }
+  }
 }
 
 /** Builds in hand, by the ids that clients cancel them by. */

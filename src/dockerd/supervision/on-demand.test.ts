@@ -4,19 +4,38 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { BUILDKITD_SOCKET } from "../../buildkit/api.ts";
 import { ask, hold, jsonOf } from "../../buildkit/client.ts";
+import { call, connectContainerd } from "../../containerd/client.ts";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { openLog } from "../../platform/log.ts";
 import { keelPath } from "../../platform/paths.ts";
+import { SupervisedDaemon } from "./daemon.ts";
 import { OnDemandDaemon } from "./on-demand.ts";
 import { isAlive } from "./process.ts";
 
 let root: string;
+/** The builder asks it for its storage driver. */
+let containerd: SupervisedDaemon;
+const log = openLog({ name: "test", level: "fatal" });
+
 before(() => {
   root = mkdtempSync("/var/tmp/hull-demand-");
+  const socketPath = join(root, "e/containerd/containerd.sock");
+  const client = connectContainerd({ socketPath, namespace: "moby" });
+  containerd = new SupervisedDaemon({
+    name: "hull-containerd",
+    socketPath,
+    args: ["--data-root", join(root, "d"), "--exec-root", join(root, "e"), "--keel", keelPath()],
+    logDirectory: join(root, "d/logs"),
+    askPid: async () => (await client.daemon.status({}, call({ timeoutMs: 5000 }))).pid,
+    onUp: () => {},
+    log,
+  });
+  containerd.start();
 });
-after(() => rmSync(root, { recursive: true, force: true }));
-
-const log = openLog({ name: "test", level: "fatal" });
+after(async () => {
+  await containerd.terminate(10_000);
+  rmSync(root, { recursive: true, force: true });
+});
 
 const demand = (...more: string[]): OnDemandDaemon =>
   new OnDemandDaemon({
