@@ -90,7 +90,8 @@ export class BuilderServer {
   async #serve(connection: FramedSocket): Promise<void> {
     const begin = await connection.peek(1);
     if (begin.length === 0) return connection[Symbol.dispose]();
-    if (begin[0] === HTTP2_PREFACE.charCodeAt(0) && (await this.#isHttp2(connection))) return this.#grpc(connection);
+    if (begin[0] === HTTP2_PREFACE.charCodeAt(0) && (await this.#isHttp2(connection)))
+      return this.#asWork(() => this.#grpc(connection));
     const request = (await connection.readLine()) as BuilderRequest;
     if (request.kind === "hold") return this.#hold(connection);
     await this.#asWork(() => this.#answer(connection, request));
@@ -101,9 +102,11 @@ export class BuilderServer {
     return begin.toString("latin1", 0, HTTP2_PREFACE.length) === HTTP2_PREFACE;
   }
 
-  #grpc(connection: FramedSocket): void {
+  async #grpc(connection: FramedSocket): Promise<void> {
     const { socket, head } = connection.release();
+    const closed = this.#closed(socket);
     this.parts.builder.grpc(socket, head);
+    if (!socket.destroyed) await closed;
   }
 
   async #hold(connection: FramedSocket): Promise<void> {
@@ -165,10 +168,18 @@ export class BuilderServer {
     const { builder } = this.parts;
     await connection.writeLine({ status: 101, message: "" });
     const { socket, head } = connection.release();
-    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    const closed = this.#closed(socket);
     if (request.kind === "grpc") builder.grpc(socket, head);
     else builder.session(request.session, socket, head);
     if (!socket.destroyed) await closed;
+  }
+
+  /** Or when the daemon ends, which cuts it. */
+  #closed(socket: Socket): Promise<void> {
+    return new Promise((resolve) => {
+      socket.once("close", () => resolve());
+      this.#ending.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
   }
 
   async #json(connection: FramedSocket, value: unknown): Promise<void> {
