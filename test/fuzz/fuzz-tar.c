@@ -1,5 +1,5 @@
 /*
- * Feeds mutated archives to keel's apply, in this process, which ASan and UBSan watch. It runs in a chroot of its own: whatever left the
+ * Feeds mutated archives to keel's apply and ingest, in this process, which ASan and UBSan watch. It runs in a chroot of its own: whatever left the
  * target directory would land among the canaries around it, whose picture is compared again and again.
  *
  *   fuzz-tar SECONDS SEED CORPUS-DIRECTORY WORK-DIRECTORY CASE-FILE
@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../../native/keel/layers/apply.h"
+#include "../../native/keel/contexts/ingest.h"
 #include "../../native/keel/layers/tree.h"
 
 enum { MOST_SEEDS = 64, MOST_BYTES = 256 * 1024, BATCH = 100, BLOCK = 512 };
@@ -183,6 +184,20 @@ static void leave(void) {
   if (fchdir(outside) || chroot(".")) die("leave the chroot");
 }
 
+/* Into a store and an index below the target. */
+static void run_ingest(int blob) {
+  static unsigned count;
+  char index[64];
+  struct ingest_failure failure;
+  snprintf(index, sizeof index, "/target/.index-%u", count++);
+  if (mkdir("/target/.store", 0700) && errno != EEXIST) return; /* a file that a case has put there */
+  const struct ingest_options options = {.store = "/target/.store", .index = index, .most_holes = 1 << 20};
+  if (ftruncate(blob, (off_t)work_length) || lseek(blob, 0, SEEK_SET)) die("the case's file");
+  int error = ingest_stream(blob, &options, &failure);
+  if (error && !*failure.text) fprintf(stderr, "a failure without words: %s\n", strerror(-error)), abort();
+  if (error && access(index, F_OK) == 0) fprintf(stderr, "an index of what was refused: %s\n", failure.text), abort();
+}
+
 static void run_case(int root, int blob) {
   struct apply_result result;
   const struct apply_options options = {.root = root, .format = (enum apply_format)below(3), .user_xattr = below(2), .no_overwrite = below(4) == 0,
@@ -222,7 +237,8 @@ int main(int argc, char **argv) {
     for (int i = 0; i < BATCH; i++, cases++) {
       if (ftruncate(blob, MOST_BYTES)) die("the case's file");
       make_case();
-      run_case(root, blob);
+      if (below(3) == 0) run_ingest(blob);
+      else run_case(root, blob);
     }
     close(root);
     empty_target();

@@ -1,4 +1,4 @@
-/** Archives unpacked by `keel apply`: any compression it knows, confined to their directory, no byte through the daemon. */
+/** Archives taken in by keel (`keel apply`, `keel ingest`): any compression it knows, no byte through the daemon. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { open } from "node:fs/promises";
@@ -13,13 +13,27 @@ export interface ApplyTarget {
   readonly signal: AbortSignal;
 }
 
-/** Throws keel's words. */
-export async function applyArchive(path: string, { place, owner, signal }: ApplyTarget): Promise<void> {
-  await using file = await open(path, "r");
+/** Unpacks it. Throws keel's words. */
+export function applyArchive(path: string, { place, owner, signal }: ApplyTarget): Promise<void> {
   const owners = owner ? ["--chown", `${owner.uid}:${owner.gid}`] : [];
-  const child = spawn(keelPath(), ["apply", ...place, ...owners], {
-    stdio: [file.fd, "ignore", "pipe"],
-  });
+  return feed(path, ["apply", ...place, ...owners], signal);
+}
+
+export interface IngestTarget {
+  /** The store of contexts' files. */
+  readonly objects: string;
+  /** A new file (docs/protocols.md, "File indexes"). */
+  readonly index: string;
+  readonly signal: AbortSignal;
+}
+
+/** Its files become objects of the store, the rest is in the index. Throws keel's words. */
+export const ingestArchive = (path: string, { objects, index, signal }: IngestTarget): Promise<void> =>
+  feed(path, ["ingest", "--store", objects, "--index", index], signal);
+
+async function feed(path: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  await using file = await open(path, "r");
+  const child = spawn(keelPath(), args, { stdio: [file.fd, "ignore", "pipe"] });
   const kill = () => void child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
   let said = "";

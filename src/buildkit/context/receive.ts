@@ -1,22 +1,17 @@
-/**
- * Contexts that come as a tar: unpacked by `keel apply` (any compression, confined to its directory), then taken into the store of contexts, where every
- * file is one object, however many builds have it.
- */
+/** Contexts that come as a tar, taken into the store of contexts by `keel ingest`: every file is one object there, however many builds have it. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync } from "node:fs";
-import { open, rm } from "node:fs/promises";
+import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { FileTree } from "../files/entry.ts";
-import { applyArchive } from "./apply-archive.ts";
-import type { FileWorker } from "./file-worker.ts";
+import { ingestArchive } from "./apply-archive.ts";
 import { entriesIn } from "./worker-files.ts";
 
 export interface ReceiverOptions {
   readonly keel: Pick<KeelServe, "run">;
-  readonly worker: FileWorker;
   /** `<data-root>/buildkit/contexts` */
   readonly directory: string;
   readonly warn: (message: string) => void;
@@ -32,21 +27,20 @@ export class ContextReceiver {
 
   /** What a builder that was killed left half received. */
   async recover(): Promise<void> {
-    for (const name of readdirSync(this.options.directory)) if (name.startsWith("incoming-")) await this.#remove(name);
+    const isLeft = (name: string) => name.startsWith("incoming-");
+    for (const name of readdirSync(this.options.directory).filter(isLeft)) await this.#remove(name);
+    for (const name of readdirSync(this.#objects).filter(isLeft)) unlinkSync(join(this.#objects, name));
   }
 
   async receive(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<FileTree> {
     const name = `incoming-${randomBytes(8).toString("hex")}`;
     const path = join(this.options.directory, name);
-    mkdirSync(join(path, "files"), { recursive: true, mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
     try {
       const archive = join(path, "archive");
       await spool(body, archive);
-      await applyArchive(archive, { place: ["--directory", join(path, "files")], owner: undefined, signal });
-      await rm(archive);
-      const { worker } = this.options;
       const index = join(path, "index");
-      await worker.ask({ kind: "ingest", directory: join(path, "files"), objects: this.#objects, index }, signal);
+      await ingestArchive(archive, { objects: this.#objects, index, signal });
       return { entries: await entriesIn(index), source: { kind: "store", directory: this.#objects } };
     } finally {
       // Nobody waits for it.

@@ -4,8 +4,6 @@ import type { Owner } from "./worker-place.ts";
 
 /** Paths are text as in indexes (files/path-text.ts); trees travel as index files. */
 export type WorkerRequest =
-  /** Takes the files of a directory into the store; it keeps names only. */
-  | { readonly kind: "ingest"; readonly directory: string; readonly objects: string; readonly index: string }
   | { readonly kind: "index"; readonly root: string; readonly path: string; readonly index: string }
   | { readonly kind: "resolve"; readonly root: string; readonly path: string }
   | { readonly kind: "read"; readonly root: string; readonly path: string; readonly maxBytes: number }

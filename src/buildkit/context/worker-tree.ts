@@ -1,22 +1,8 @@
 /** Trees of the disk as entries, in the worker: synchronous, links are never followed but where they are resolved within a root. */
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  writeSync,
-} from "node:fs";
-import { join } from "node:path";
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, writeSync } from "node:fs";
 import { HullError } from "../../platform/errors.ts";
 import type { FileEntry, FileKind } from "../files/entry.ts";
-import { objectName } from "../files/object-name.ts";
 import { comparePaths, decodePath, encodePath } from "../files/path-text.ts";
 import { encodeIndexInBlocks } from "../files/tree-index.ts";
 
@@ -101,24 +87,6 @@ export function writeIndex(path: string, entries: readonly FileEntry[]): void {
   } finally {
     closeSync(fd);
   }
-}
-
-/** Each file becomes an object, or one more name of the object that is there already. */
-export function ingest(directory: string, objects: string): FileEntry[] {
-  const entries = walk(directory, "");
-  for (const entry of entries) {
-    if (entry.kind !== "file") continue;
-    const name = objectName(entry);
-    const place = join(objects, name.slice(0, 2), name);
-    if (existsSync(place)) continue;
-    mkdirSync(join(objects, name.slice(0, 2)), { recursive: true, mode: 0o700 });
-    try {
-      linkSync(at(directory, entry.path), place);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-  }
-  return entries;
 }
 
 export interface Resolved {

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { Placer } from "./worker-place.ts";
 import { entryOf, type PlacingText, type WorkerAnswer, type WorkerRequest } from "./worker-protocol.ts";
-import { ingest, readIn, resolveIn, walk, writeIndex } from "./worker-tree.ts";
+import { readIn, resolveIn, walk, writeIndex } from "./worker-tree.ts";
 
 export async function workOnFiles(): Promise<number> {
   const say = (answer: WorkerAnswer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
@@ -21,8 +21,6 @@ export async function workOnFiles(): Promise<number> {
 
 function answer(request: WorkerRequest): unknown {
   switch (request.kind) {
-    case "ingest":
-      return writeIndex(request.index, ingest(request.directory, request.objects));
     case "index":
       return writeIndex(request.index, walk(request.root, request.path));
     case "resolve":

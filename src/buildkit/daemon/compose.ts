@@ -59,7 +59,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   await layers.recover();
   const worker = stack.use(new FileWorker());
   const files = new WorkerFiles({ keel, worker, scratch: join(execRoot, "buildkit/files") });
-  const contexts = new ContextReceiver({ keel, worker, directory: join(own, "contexts"), warn });
+  const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn });
   await contexts.recover();
   const caches = new CacheMounts(join(own, "cache-mounts"), keel);
   const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));
