@@ -1,6 +1,9 @@
 /** What a call to a daemon failed with, the same over each transport. */
 import { type ErrorCode, grpcStatusOf, HullError } from "../errors.ts";
 
+/** The fact of an error that holds gRPC's details of it: a google.rpc.Status, in base64. */
+export const DETAILS_FACT = "grpcDetails";
+
 const codes = new Map(
   Object.entries(grpcStatusOf)
     .map(([code, status]) => [status, code as ErrorCode] as const)

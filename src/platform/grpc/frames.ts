@@ -13,6 +13,11 @@ export function encodeMessage(payload: Uint8Array): Buffer {
   return frame;
 }
 
+/** Messages with their framing, encoded by whoever streams many: written as they are. */
+export class EncodedMessages {
+  constructor(readonly bytes: Uint8Array) {}
+}
+
 /** Cuts a byte stream into messages. Throws `unimplemented` (compressed) and `resource-exhausted` (too long). */
 export class MessageReader {
   #chunks: Buffer[] = [];

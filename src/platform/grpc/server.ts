@@ -15,11 +15,14 @@ import {
 } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { codeOf, grpcStatusOf, HullError, messageOf } from "../errors.ts";
-import { encodeMessage, encodeStatusMessage, MessageReader, parseTimeout } from "./frames.ts";
+import { DETAILS_FACT } from "./call-failure.ts";
+import { EncodedMessages, encodeMessage, encodeStatusMessage, MessageReader, parseTimeout } from "./frames.ts";
 
 export interface IncomingCall {
   readonly method: DescMethod;
   readonly header: (name: string) => string | undefined;
+  /** Every value of a header that came several times, which may hold commas. */
+  readonly values: (name: string) => readonly string[];
   /** Aborts when the client gives up or goes, or its deadline passes. */
   readonly signal: AbortSignal;
 }
@@ -58,8 +61,12 @@ export class GrpcRoutes {
     return this.#routes.get(path);
   }
 
-  /** Listener of the server's `stream` event. */
-  onStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void {
+  /** Listener of the server's `stream` event. `raw`: names and values in turn, for services that read headers of several values. */
+  onStream(
+    stream: http2.ServerHttp2Stream,
+    headers: http2.IncomingHttpHeaders,
+    raw: readonly string[] | undefined = undefined,
+  ): void {
     stream.on("error", () => {});
     const path = headers[":path"] ?? "";
     const route = this.find(path);
@@ -73,7 +80,9 @@ export class GrpcRoutes {
     }
     const abort = abortOf(stream, parseTimeout(headers["grpc-timeout"] as string | undefined));
     const header = (name: string): string | undefined => headers[name]?.toString();
-    const { context, end } = this.startCall({ method: route.method, header, signal: abort.signal });
+    const values = (name: string): readonly string[] =>
+      raw?.filter((_, i) => i % 2 === 1 && raw[i - 1] === name) ?? [headers[name] ?? []].flat();
+    const { context, end } = this.startCall({ method: route.method, header, values, signal: abort.signal });
     void answer(stream, route, context).then(
       () => end(),
       (error) => {
@@ -124,8 +133,10 @@ async function answer(stream: http2.ServerHttp2Stream, route: Route, context: Ha
 
 const replyHeaders = { ":status": 200, "content-type": "application/grpc+proto" } as const;
 
-const encodeReply = (schema: DescMessage, reply: unknown): Buffer =>
-  encodeMessage(toBinary(schema, create(schema, reply as MessageInitShape<DescMessage>)));
+const encodeReply = (schema: DescMessage, reply: unknown): Uint8Array =>
+  reply instanceof EncodedMessages
+    ? reply.bytes
+    : encodeMessage(toBinary(schema, create(schema, reply as MessageInitShape<DescMessage>)));
 
 async function writeAll(
   stream: http2.ServerHttp2Stream,
@@ -212,8 +223,6 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
   }
 }
 
-/** The fact of an error that holds gRPC's details of it: a google.rpc.Status, in base64. */
-export const DETAILS_FACT = "grpcDetails";
 
 /** Status headers of a failure: gRPC's, and our code and facts beside them. */
 function statusOf(error: unknown): Record<string, string> {

@@ -17,7 +17,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { HullError } from "../errors.ts";
-import { codeOfAnswer, cutOff } from "./call-failure.ts";
+import { codeOfAnswer, cutOff, DETAILS_FACT } from "./call-failure.ts";
 import { decodeStatusMessage, encodeMessage, formatTimeout, MessageReader } from "./frames.ts";
 
 type CallHeaders = ConstructorParameters<typeof Headers>[0];
@@ -233,7 +233,11 @@ function toHullError(status: number, trailers: Trailers): HullError {
   const text = (name: string): string | undefined => trailers[name]?.toString();
   const code = codeOfAnswer(status, text("hull-error-code"));
   const facts = text("hull-error-facts");
+  const details = text("grpc-status-details-bin");
   return new HullError(code, decodeStatusMessage(text("grpc-message") ?? `gRPC status ${status}`), {
-    ...(facts !== undefined && { facts: JSON.parse(decodeURIComponent(facts)) as Record<string, string | number> }),
+    facts: {
+      ...(facts !== undefined && (JSON.parse(decodeURIComponent(facts)) as Record<string, string | number>)),
+      ...(details !== undefined && { [DETAILS_FACT]: details }),
+    },
   });
 }
