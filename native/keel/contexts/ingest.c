@@ -10,6 +10,8 @@
 #include "apply.h"
 #include "archive_root.h"
 
+/* Whole nanoseconds must fit into 64 bits: up to the year 2255. */
+static const int64_t MOST_SECONDS = 9000000000;
 /* A file of a few bytes could say that it has more holes than anybody can hash. */
 static const uint64_t MOST_HOLES = (uint64_t)16 << 30;
 
@@ -84,6 +86,7 @@ static int take_entry(struct ingest *g, const struct tar_entry *from) {
   if (e.kind == 'h' && climbs(from->link)) return refuse(g, -EBADMSG, "it is a hard link out of the context");
   if (e.kind == 'h' && path_clean(from->link, link)) return refuse(g, -ENAMETOOLONG, "the name that it links to is too long");
   e.mode = from->mode & 07777;
+  if (from->mtime.seconds > MOST_SECONDS || from->mtime.seconds < -MOST_SECONDS) return refuse(g, -EBADMSG, "its time is out of range");
   e.seconds = from->mtime.seconds;
   e.nanoseconds = from->mtime.nanoseconds;
   bool device = e.kind == 'c' || e.kind == 'b';

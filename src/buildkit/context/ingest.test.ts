@@ -230,3 +230,9 @@ test("an aborted one leaves no half file under an object's name", async () => {
         name.slice(0, 64),
       );
 });
+
+test("a time that no clock shows is refused", async () => {
+  const { take } = newStore();
+  const tar = tarOf(paxRecords({ mtime: "9999999999999" }), member({ name: "a", bytes: Buffer.from("x") }));
+  await assert.rejects(take(tar), /its time is out of range/);
+});

@@ -1,6 +1,6 @@
 /** Contexts that come as a tar, taken into the store of contexts by `keel ingest`: every file is one object there, however many builds have it. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
@@ -25,11 +25,25 @@ export class ContextReceiver {
     mkdirSync(this.#objects, { recursive: true, mode: 0o700 });
   }
 
-  /** What a builder that was killed left half received. */
+  /**
+   * What a builder that was killed left half received goes. Objects are not synced, as nothing is lost with them but a client's next upload: after the machine
+   * has started anew they may be damaged, so all of them go, and what was remembered of clients.
+   */
   async recover(): Promise<void> {
+    await this.#forgetOthersBoot();
     const isLeft = (name: string) => name.startsWith("incoming-");
     for (const name of readdirSync(this.options.directory).filter(isLeft)) await this.#remove(name);
     for (const name of readdirSync(this.#objects).filter(isLeft)) unlinkSync(join(this.#objects, name));
+  }
+
+  async #forgetOthersBoot(): Promise<void> {
+    const { directory } = this.options;
+    const mark = join(directory, "boot-id");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+    if (existsSync(mark) && readFileSync(mark, "utf8") === boot) return;
+    for (const name of ["objects", "clients"]) await this.#remove(name);
+    mkdirSync(this.#objects, { recursive: true, mode: 0o700 });
+    writeFileSync(mark, boot);
   }
 
   async receive(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<FileTree> {
