@@ -11,7 +11,7 @@ import { Tracer } from "../trace/tracer.ts";
 import { BUILDKITD_SOCKET, REFUSED_EXIT } from "./api.ts";
 import { WORKER_ARGUMENT } from "./context/file-worker.ts";
 import { composeBuilder } from "./daemon/compose.ts";
-import { BuilderServer } from "./daemon/server.ts";
+import { BuilderServer, NO_WORK } from "./daemon/server.ts";
 import { type BuilderSettings, parseSettings } from "./settings.ts";
 
 const LOCK_PATIENCE_MS = 3000;
@@ -74,6 +74,7 @@ async function serve(settings: BuilderSettings, log: Log): Promise<void> {
   log.info("ending", { why });
   await listener.close();
   await server.close();
+  if (why === NO_WORK) await builder.collect();
 }
 
 /** A predecessor that was killed may take a moment to let go: its keel ends after it. */

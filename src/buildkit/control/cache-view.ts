@@ -1,19 +1,18 @@
 /** The build cache in BuildKit's terms. */
 import type { CacheRecord } from "../api.ts";
+import type { WholeCache } from "../daemon/whole-cache.ts";
 import type { PruneRequest } from "../gen/moby/buildkit/v1/control_pb.ts";
-import type { BuildCache } from "../solver/cache.ts";
-import { type DiskSpace, type PrunePolicy, prune, usage } from "../solver/prune.ts";
+import type { PrunePolicy } from "../solver/prune.ts";
 import { parseRecordFilters } from "../solver/record-filter.ts";
 import type { BuildCacheView, UsageRecordMessage } from "./control-service.ts";
 import { timestampOf } from "./status-message.ts";
 
-export function cacheView(cache: BuildCache, disk: () => DiskSpace): BuildCacheView {
+export function cacheView(cache: WholeCache): BuildCacheView {
   return {
-    usage: async (filters) => usage(cache).filter(parseRecordFilters(filters)).map(message),
+    usage: async (filters) => (await cache.usage()).filter(parseRecordFilters(filters)).map(message),
     prune: async (request) => {
       const removed: UsageRecordMessage[] = [];
-      const onRemoved = (record: CacheRecord) => void removed.push(message(record));
-      await prune(cache, { policy: policyOf(request), disk: disk(), nowMs: Date.now(), onRemoved });
+      await cache.prune(policyOf(request), (record) => void removed.push(message(record)));
       return removed;
     },
   };

@@ -12,6 +12,7 @@ import type { Log } from "../../platform/log.ts";
 import type { Tracer } from "../../trace/tracer.ts";
 import type { BuiltImage } from "../build.ts";
 import { ClientContexts } from "../context/client-contexts.ts";
+import { collectContexts } from "../context/collect.ts";
 import { FileWorker } from "../context/file-worker.ts";
 import { ContextReceiver } from "../context/receive.ts";
 import { WorkerFiles } from "../context/worker-files.ts";
@@ -24,7 +25,6 @@ import type { BuilderSettings } from "../settings.ts";
 import { Admission } from "../solver/admission.ts";
 import { openCache } from "../solver/cache.ts";
 import type { Downloads } from "../solver/ports.ts";
-import { prune, usage } from "../solver/prune.ts";
 import { Solver } from "../solver/solver.ts";
 import { storedImages } from "./base-images.ts";
 import { type ClassicParts, classicBuild } from "./classic-build.ts";
@@ -34,6 +34,7 @@ import type { Builder, BuilderCall } from "./server.ts";
 import { SnapshotLayers } from "./snapshot-layers.ts";
 import { SolverRun } from "./solving.ts";
 import { openStepTimes } from "./step-times.ts";
+import { wholeCache } from "./whole-cache.ts";
 
 export interface BuilderParts {
   readonly settings: BuilderSettings;
@@ -63,7 +64,16 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   await contexts.recover();
   const caches = new CacheMounts(join(own, "cache-mounts"), keel);
   const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));
-  const runner = new CommandRunner({ dataRoot, execRoot, keel, caches, networks, warn, keelPath: settings.keel });
+  const runner = new CommandRunner({
+    dataRoot,
+    execRoot,
+    keel,
+    caches,
+    networks,
+    warn,
+    tracer,
+    keelPath: settings.keel,
+  });
   await runner.recover();
   stack.defer(() => runner.settled());
   const scratch = join(own, "scratch");
@@ -95,6 +105,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   stack.defer(() =>
     ending.abort(new HullError("cancelled", "hull-buildkitd is being stopped: the build was cancelled")),
   );
+  const whole = wholeCache({ cache, mounts: caches, disk: () => solver.disk() });
   const control = controlApi({
     ...classic,
     contexts: new ClientContexts({
@@ -102,7 +113,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
       receive: async (body, options) => (await classic.receive(body, options)).tree,
     }),
     exports: { store },
-    cache: cacheView(cache, () => solver.disk()),
+    cache: cacheView(whole),
     ending: ending.signal,
     log,
   });
@@ -111,8 +122,12 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   return {
     build: (asked) => builds.run(asked),
     cancel: (id) => builds.cancel(id),
-    usage: async () => usage(cache),
-    prune: async (query) => prune(cache, { policy: prunePolicyOf(query), disk: solver.disk(), nowMs: Date.now() }),
+    usage: () => whole.usage(),
+    prune: (query) => whole.prune(prunePolicyOf(query)),
+    collect: async () => {
+      const { files, bytes } = await collectContexts(join(own, "contexts"));
+      log.info("unused files of contexts were deleted", { files, bytes });
+    },
     grpc: (socket, head) => control.grpc(socket, head),
     session: (headers, socket, head) => control.session(headers, socket, head),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -14,6 +14,7 @@ const nothing: Builder = {
   cancel: () => false,
   usage: async () => [],
   prune: async () => ({ CachesDeleted: null, SpaceReclaimed: 5 }),
+  collect: async () => {},
   grpc: (socket) => void socket.destroy(),
   session: (_headers, socket) => void socket.destroy(),
   [Symbol.asyncDispose]: async () => {},

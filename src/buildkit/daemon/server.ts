@@ -19,6 +19,9 @@ export interface BuilderCall {
   readonly span: Span;
 }
 
+/** What `idle` resolves with. */
+export const NO_WORK = "no work";
+
 /** What the daemon can do: the composition's (compose.ts). */
 export interface Builder extends AsyncDisposable {
   /** Answers on the connection. Throws only before its answer line. */
@@ -27,6 +30,8 @@ export interface Builder extends AsyncDisposable {
   cancel(id: string): boolean;
   usage(signal: AbortSignal): Promise<readonly CacheRecord[]>;
   prune(query: URLSearchParams, signal: AbortSignal): Promise<PruneAnswer>;
+  /** Gives back what nobody needs any more; while nothing else is done. */
+  collect(): Promise<void>;
   /** BuildKit's gRPC on a connection whose first bytes are `head`. */
   grpc(socket: Socket, head: Buffer): void;
   /** A connection that a client's session speaks on. `headers`: X-Docker-Expose-Session-*, names in lower case. */
@@ -130,7 +135,7 @@ export class BuilderServer {
   #rest(): void {
     if (this.#working.size > 0 || this.#ending.signal.aborted) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#idle.resolve("no work"), this.parts.idleMs);
+    this.#timer = setTimeout(() => this.#idle.resolve(NO_WORK), this.parts.idleMs);
   }
 
   async #answer(connection: FramedSocket, request: BuilderRequest): Promise<void> {
