@@ -18,6 +18,9 @@ export interface BuilderPort {
   hasCache(): boolean;
 }
 
+/** A frame has at least so much, unless nothing more has come. */
+const FRAME_BYTES = 256 * 1024;
+
 /** One that was just ending when it was asked is asked again: it had taken nothing. */
 const ATTEMPTS = 3;
 
@@ -77,13 +80,28 @@ export async function passBuild(
 /** The daemon may answer before it has everything; a client that goes in the middle cuts the connection. */
 async function sendBody(body: RequestBody, connection: FramedSocket): Promise<void> {
   try {
-    for await (const piece of body) await connection.write(piece);
+    for await (const pieces of gathered(body)) await connection.write(pieces);
     await connection.writeEnd();
   } catch (error) {
     // Either the client has gone, whose upload is worthless, or the daemon has, which its answer's reader sees.
     connection[Symbol.dispose]();
     if (!(error instanceof HullError)) throw error;
   }
+}
+
+/** Clients send pieces of a few hundred bytes: what has come is passed on together. */
+async function* gathered(body: RequestBody): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of body) {
+    parts.push(piece);
+    bytes += piece.length;
+    if (bytes < FRAME_BYTES && body.hasMore) continue;
+    yield parts.length === 1 ? piece : Buffer.concat(parts);
+    parts = [];
+    bytes = 0;
+  }
+  if (parts.length > 0) yield Buffer.concat(parts);
 }
 
 const errorLine = (error: unknown): string => {

@@ -33,6 +33,11 @@ export class Input {
     if (at >= 0) this.#onGone.splice(at, 1);
   }
 
+  /** `next` would not wait. */
+  get hasBytes(): boolean {
+    return this.#chunks.length > 0;
+  }
+
   /** The next bytes; undefined at the end of the connection. */
   async next(): Promise<Buffer | undefined> {
     while (this.#chunks.length === 0) {
