@@ -68,7 +68,7 @@ function fromDirectory(root: string, file: string | undefined): BuildContext {
 }
 
 /** "Dockerfile", else "dockerfile" where only that is there. */
-function defaultDockerfile(root: string): string {
+export function defaultDockerfile(root: string): string {
   const path = join(root, "Dockerfile");
   const lower = join(root, "dockerfile");
   return !existsSync(path) && existsSync(lower) ? lower : path;
@@ -222,6 +222,6 @@ async function fromStdin(stdin: AsyncIterable<Uint8Array>, file: string | undefi
 
 const magics = ["1f8b", "425a68", "fd377a585a00", "28b52ffd"];
 
-const isArchive = (head: Buffer): boolean =>
+export const isArchive = (head: Buffer): boolean =>
   magics.some((magic) => head.toString("hex", 0, magic.length / 2) === magic) ||
   head.toString("latin1", TAR_MAGIC_AT, TAR_MAGIC_AT + 5) === "ustar";

@@ -36,8 +36,8 @@ export const buildFlags: readonly Flag[] = [
   flag("swap", "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
   flag("string", "network", "Set the networking mode for the RUN instructions during build", { default: '"default"' }),
   flag("bool", "no-cache", "Do not use cache when building the image"),
-  flag("string", "platform", "Set platform if server is multi-platform capable"),
-  flag("string", "progress", 'Set type of progress output ("auto", "plain", "quiet")', {
+  flag("list", "platform", "Set platform if server is multi-platform capable"),
+  flag("string", "progress", 'Set type of progress output ("auto", "plain", "tty", "quiet", "rawjson")', {
     check: (value) =>
       ["auto", "plain", "quiet", "tty", "rawjson"].includes(value) ? undefined : `invalid progress mode: ${value}`,
   }),
@@ -50,26 +50,30 @@ export const buildFlags: readonly Flag[] = [
   flag("list", "tag", 'Name and optionally a tag in the "name:tag" format', { short: "t" }),
   flag("string", "target", "Set the target build stage to build."),
   flag("list", "ulimit", "Ulimit options", { value: "ulimit" }),
-  ...["allow", "annotation", "attest", "build-context", "cache-to", "no-cache-filter", "output", "secret", "ssh"].map(
-    (name) =>
-      flag("list", name, "Needs BuildKit's protocol", { hidden: true, ...(name === "output" && { short: "o" }) }),
-  ),
-  ...["metadata-file", "provenance", "sbom"].map((name) =>
-    flag("string", name, "Needs BuildKit's protocol", { hidden: true }),
-  ),
-  flag("bool", "push", "Needs BuildKit's protocol", { hidden: true }),
+  flag("list", "allow", 'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")'),
+  flag("list", "build-context", "Additional build contexts (e.g., name=path)"),
+  flag("string", "metadata-file", "Write build result metadata to a file"),
+  flag("list", "no-cache-filter", "Do not cache specified stages"),
+  flag("list", "output", 'Output destination (format: "type=local,dest=path")', { short: "o" }),
+  flag("bool", "push", 'Shorthand for "--output=type=registry"'),
+  flag("list", "secret", 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
+  flag("list", "ssh", 'SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>]")'),
+  flag("bool", "debug", "Enable debug logging", { short: "D" }),
+  flag("bool", "explain-context", "Say what of the build context takes the most space, and how to make it smaller"),
+  ...["annotation", "attest", "cache-to"].map((name) => flag("list", name, "Is not available yet", { hidden: true })),
+  ...["provenance", "sbom"].map((name) => flag("string", name, "Is not available yet", { hidden: true })),
 ];
 
 const buildkitOnly = [
   ...["allow", "annotation", "attest", "build-context", "cache-to", "no-cache-filter", "output", "secret", "ssh"],
-  ...["metadata-file", "provenance", "sbom", "push"],
+  ...["metadata-file", "provenance", "sbom", "push", "explain-context"],
 ];
 
 /** Throws unimplemented, naming the flag, for what the classic protocol cannot say. */
 export function refuseBuildkitFlags(flags: FlagValues): void {
   const given = buildkitOnly.find((name) => flags.has(name));
   if (given === undefined) return;
-  throw new HullError("unimplemented", `--${given} is not available yet: it needs BuildKit's protocol`);
+  throw new HullError("unimplemented", `--${given} needs BuildKit's protocol: build without DOCKER_BUILDKIT=0`);
 }
 
 export const isQuiet = (flags: FlagValues): boolean => flags.bool("quiet") || flags.text("progress") === "quiet";
@@ -92,7 +96,7 @@ export function buildQuery(flags: FlagValues, dockerfile: string): NonNullable<A
     cachefrom: cacheFrom.length === 0 ? undefined : JSON.stringify(cacheFrom),
     networkmode: flags.text("network") ?? "default",
     target: flags.text("target"),
-    platform: flags.text("platform"),
+    platform: flags.list("platform").join(",") || undefined,
     extrahosts: flags.list("add-host").map(extraHost),
     ulimits: ulimits.length === 0 ? undefined : JSON.stringify(ulimits),
     shmsize: bytes("shm-size"),

@@ -121,7 +121,7 @@ export const commandTable: readonly CommandEntry[] = [
   // -- images
   entry(
     "image build",
-    ["build", "builder build"],
+    ["build", "builder build", "buildx build"],
     "Build an image from a Dockerfile",
     () => import("./commands/build.ts"),
   ),

@@ -37,7 +37,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   doctor: ["doctor", ...base],
   web: ["web", ...base],
-  cli: ["cli", "doctor", "buildkit/files", "platform", "trace", "oci", "dockerd/api"],
+  cli: ["cli", "doctor", "buildkit/files", "buildkit/gen", "platform", "trace", "oci", "dockerd/api"],
 };
 
 const importLine = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|import\("(\.[^"]+)"\)/g;

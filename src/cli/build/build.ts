@@ -1,0 +1,129 @@
+/** `hull build` over BuildKit's protocol. */
+import { writeFileSync } from "node:fs";
+import { HullError } from "../../platform/errors.ts";
+import { isTerminal } from "../../platform/standard-output.ts";
+import { isQuiet } from "../build-options.ts";
+import type { Invocation } from "../command.ts";
+import { ExitError } from "../exit-error.ts";
+import { printLine, write } from "../streams/output.ts";
+import { contextReport } from "./context-report.ts";
+import { failureReport } from "./failure-report.ts";
+import { lookAhead } from "./look-ahead.ts";
+import { nodeId, sharedKey } from "./node-id.ts";
+import { parseOutputs } from "./outputs.ts";
+import type { Display } from "./progress/display.ts";
+import { PlainDisplay } from "./progress/plain.ts";
+import { RawJsonDisplay } from "./progress/raw-json.ts";
+import { TtyDisplay } from "./progress/tty.ts";
+import { type Attributes, entitlementsOf, frontendAttributes } from "./request.ts";
+import { type BuildAnswer, runBuild } from "./run-build.ts";
+import { parseAgents, parseSecrets } from "./secret-flags.ts";
+import { type BuildSource, openSource } from "./source.ts";
+import { type ListedFile, Listings } from "./tree-walk.ts";
+
+export async function buildWithBuildkit({ flags, operands, session }: Invocation): Promise<number> {
+  const outputs = parseOutputs(flags);
+  const entitlements = entitlementsOf(flags);
+  const [secrets, agents] = [parseSecrets(flags.list("secret")), parseAgents(flags.list("ssh"))];
+  using source = await openSource({
+    source: operands[0]!,
+    file: flags.text("file"),
+    namedContexts: flags.list("build-context"),
+    stdin: () => process.stdin,
+  });
+  const { configDir: configDirectory } = session.options;
+  const node = nodeId(configDirectory);
+  const directories = directoriesOf(source);
+  const display = displayFor(flags.text("progress"), isQuiet(flags));
+  const over = new AbortController();
+  const listed: ListedFile[] = [];
+  const onListed = (directory: string, file: ListedFile): void => {
+    if (directory !== "context") return;
+    over.abort(); // The daemon has said what it wants.
+    if (flags.bool("explain-context")) listed.push(file);
+  };
+  const building = runBuild({
+    address: session.address,
+    attributes: { ...frontendAttributes(flags, source.dockerfile), ...contextAttributes(source, node) },
+    exporters: outputs.map(({ exporter }) => exporter),
+    entitlements,
+    contents: { directories, secrets, agents, configDirectory, onListed },
+    sharedKey: sharedKey(node, source.context),
+    display,
+  });
+  building.catch(() => undefined); // Awaited below.
+  await lookAhead(directories.get("context")!, source, over.signal).catch(() => undefined);
+  const answer = await building.catch((error: unknown) => {
+    if (error instanceof HullError && error.facts.status !== undefined) throw error; // The engine's refusal, not the build's.
+    throw new ExitError(1, failureReport(error, display.trace));
+  });
+  if (flags.bool("explain-context")) await write("stderr", contextReport(listed));
+  await tellAnswer({ flags, answer });
+  return 0;
+}
+
+function directoriesOf({ context, dockerfileDirectory, named }: BuildSource): Map<string, Listings> {
+  const main = new Listings(context);
+  const directories = new Map([
+    ["context", main],
+    ["dockerfile", dockerfileDirectory === context ? main : new Listings(dockerfileDirectory)],
+  ]);
+  for (const [name, given] of named) if (given.kind === "directory") directories.set(name, new Listings(given.path));
+  return directories;
+}
+
+/** Keys are of whole paths: directories of the same name are not mixed. */
+function contextAttributes({ context, named }: BuildSource, node: string): Attributes {
+  const attributes: Record<string, string> = { "sharedkey:localdir:context": sharedKey(node, context) };
+  for (const [name, given] of named) {
+    attributes[`context:${name}`] = given.kind === "directory" ? `local:${name}` : given.text;
+    if (given.kind === "directory") attributes[`sharedkey:localdir:${name}`] = sharedKey(node, given.path);
+  }
+  return attributes;
+}
+
+function displayFor(asked: string | undefined, isQuietBuild: boolean): Display {
+  const toStderr = (text: string) => write("stderr", text);
+  const kind = asked ?? process.env.BUILDKIT_PROGRESS ?? "auto";
+  if (isQuietBuild || kind === "quiet") return new PlainDisplay(async () => {});
+  if (kind === "rawjson") return new RawJsonDisplay(toStderr);
+  if (kind === "tty" && !isTerminal("stderr"))
+    throw new HullError("invalid-argument", "failed to get console: provided file is not a console");
+  if (kind === "plain" || !isTerminal("stderr")) return new PlainDisplay(toStderr);
+  return new TtyDisplay({
+    write: toStderr,
+    size: () => ({ rows: process.stderr.rows ?? 0, columns: process.stderr.columns ?? 0 }),
+    place: "docker:default",
+    colors: (process.env.NO_COLOR ?? "") === "",
+  });
+}
+
+interface Told {
+  readonly flags: Invocation["flags"];
+  readonly answer: BuildAnswer;
+}
+
+async function tellAnswer({ flags, answer: { facts, ref } }: Told): Promise<void> {
+  const id = facts["containerimage.config.digest"] ?? facts["containerimage.digest"] ?? "";
+  const idFile = flags.text("iidfile");
+  if (idFile !== undefined) writeFileSync(idFile, id);
+  const metadataFile = flags.text("metadata-file");
+  const metadata = Object.fromEntries(
+    Object.entries({ ...facts, "buildx.build.ref": `default/default/${ref}` })
+      .map(([name, value]) => [name, decoded(value)] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  if (metadataFile !== undefined) writeFileSync(metadataFile, JSON.stringify(metadata, undefined, 2));
+  if (isQuiet(flags) && id !== "") await printLine(id);
+}
+
+/** JSON in base64, as some values are. */
+function decoded(value: string): unknown {
+  if (!/^[A-Za-z0-9+/]{8,}={0,2}$/.test(value)) return value;
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(value, "base64").toString());
+    return typeof parsed === "object" ? parsed : value;
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,94 @@
+/** What the command serves while its build runs: directories, secrets, agents, credentials, places for results. */
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { Auth, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
+import { Secrets } from "../../buildkit/gen/moby/secrets/secrets_pb.ts";
+import { SSH } from "../../buildkit/gen/moby/sshforward/v1/ssh_pb.ts";
+import { HullError } from "../../platform/errors.ts";
+import type { GrpcRoutes } from "../../platform/grpc/server.ts";
+import { readCredentials } from "./credentials.ts";
+import type { SecretSource } from "./secret-flags.ts";
+import { sendTree } from "./send-tree.ts";
+import { callOf } from "./served.ts";
+import type { ListedFile, Listings } from "./tree-walk.ts";
+
+/** Under the names that the daemon asks for. */
+export interface SessionContents {
+  readonly directories: ReadonlyMap<string, Listings>;
+  readonly secrets: ReadonlyMap<string, SecretSource>;
+  /** Sockets of agents by id. */
+  readonly agents: ReadonlyMap<string, string>;
+  readonly configDirectory: string;
+  readonly onListed: (directory: string, file: ListedFile) => void;
+}
+
+/** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
+export function offeredMethods({ secrets, agents }: SessionContents): string[] {
+  const services = [FileSync, Auth, ...(secrets.size > 0 ? [Secrets] : []), ...(agents.size > 0 ? [SSH] : [])];
+  const absent = new Set(["TarStream", "FetchToken", "GetTokenAuthority", "VerifyTokenAuthority"]);
+  return services.flatMap(({ typeName, methods }) =>
+    methods.filter(({ name }) => !absent.has(name)).map(({ name }) => `/${typeName}/${name}`),
+  );
+}
+
+export function addSessionServices(routes: GrpcRoutes, contents: SessionContents): void {
+  routes.service(FileSync, {
+    diffCopy: (packets, context) => {
+      const { values } = callOf(context);
+      const name = values("dir-name")[0] ?? "";
+      const listings = contents.directories.get(name);
+      if (!listings) throw new HullError("not-found", `no access allowed to dir ${JSON.stringify(name)}`);
+      const [follow, include, exclude] = ["followpaths", "include-patterns", "exclude-patterns"].map(values);
+      const request = { listings, follow: follow!, include: include!, exclude: exclude! };
+      // Messages that are encoded already stand for those of the interface.
+      return sendTree(request, packets, (file) => contents.onListed(name, file)) as never;
+    },
+  });
+  routes.service(Auth, {
+    credentials: async ({ Host }) => readCredentials(contents.configDirectory, Host),
+  });
+  routes.service(Secrets, { getSecret: async ({ ID }) => ({ data: secretOf(contents, ID) }) });
+  routes.service(SSH, {
+    checkAgent: async ({ ID }) => {
+      agentOf(contents, ID);
+      return {};
+    },
+    forwardAgent: (messages, context) =>
+      relay(agentOf(contents, callOf(context).values("buildkit.ssh.id")[0] ?? ""), messages),
+  });
+}
+
+const MAX_SECRET_BYTES = 500 * 1024;
+
+function secretOf({ secrets }: SessionContents, id: string): Uint8Array {
+  const source = secrets.get(id);
+  if (!source) throw new HullError("not-found", `secret ${id} not found`);
+  const data = source.kind === "env" ? Buffer.from(process.env[source.name] ?? "") : readFileSync(source.path);
+  if (data.length > MAX_SECRET_BYTES)
+    throw new HullError("invalid-argument", `invalid secret size ${data.length}: at most 500 KiB`);
+  return data;
+}
+
+function agentOf({ agents }: SessionContents, id: string): string {
+  const path = agents.get(id || "default");
+  if (path === undefined) throw new HullError("not-found", `unset ssh forward key ${id || "default"}`);
+  return path;
+}
+
+/** One connection to the agent. */
+async function* relay(
+  path: string,
+  messages: AsyncIterable<{ readonly data: Uint8Array }>,
+): AsyncGenerator<{ data: Uint8Array }> {
+  const socket = connect({ path, allowHalfOpen: true });
+  const sending = (async () => {
+    for await (const { data } of messages) socket.write(data);
+    socket.end();
+  })();
+  sending.catch(() => socket.destroy());
+  try {
+    for await (const data of socket as AsyncIterable<Buffer>) yield { data };
+  } finally {
+    socket.destroy();
+  }
+}
