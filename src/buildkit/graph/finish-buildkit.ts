@@ -25,14 +25,17 @@ export function finishBuildkit(image: ImageDraft, results: SolveResults): Finish
     config: formatBuildkitConfig(image.config),
     created: created ?? null,
     history,
-    rootfs: { type: "layers", diff_ids: stack.layers.map(({ diffId }) => diffId) },
+    rootfs: { type: "layers", diff_ids: stack.layers.filter(isStored).map(({ diffId }) => diffId) },
   };
   const sorted = Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
   return { config: sorted, stack, stepIds: own.map(() => imageId(sorted)) };
 }
 
+/** A layer with nothing in it has no snapshot and no blob. */
+const isStored = ({ empty }: { readonly empty: boolean }): boolean => !empty;
+
 function historyOf(entry: DraftEntry, image: ImageDraft, results: SolveResults): Entry {
-  const isLayer = layersOf(entry, results).length > 0;
+  const isLayer = layersOf(entry, results).some(isStored);
   const createdNs = image.epochNs ?? (isLayer ? results.result(entry.after).createdNs : undefined);
   return {
     ...(createdNs !== undefined && { created: goTime(createdNs) }),
