@@ -15,7 +15,7 @@ export function followedPatterns(listings: Listings, used: readonly string[]): s
   for (const path of used) {
     const clean = cleanInRoot(path);
     if (clean === "") return undefined;
-    patterns.add(hasWildcard(clean) ? clean : literal(clean));
+    patterns.add(clean.startsWith("!") ? `\\${clean}` : clean);
   }
   let steps = 0;
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -45,7 +45,10 @@ const partsOf = (path: string): string[] =>
     .filter((part) => part !== "");
 
 function matching(listings: Listings, directory: string, name: string) {
-  if (!hasWildcard(name)) return listings.list(directory).filter((file) => file.name === name);
+  if (!hasWildcard(name)) {
+    const plain = name.replace(/\\(.)/g, "$1");
+    return listings.list(directory).filter((file) => file.name === plain);
+  }
   if (name.includes("**")) return [];
   const glob = new Glob(name);
   return listings.list(directory).filter((file) => glob.matches(file.name));

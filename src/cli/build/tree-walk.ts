@@ -58,20 +58,20 @@ function namesIn(directory: string): string[] {
 }
 
 const KIND = 0o170000;
-const goKindOf: Readonly<Record<number, number>> = {
-  16807: 0,
-  9604: 2 ** 31,
-  21609: 2 ** 27,
-  14406: 2 ** 26,
-  4802: 2 ** 26 + 2 ** 21,
-  2401: 2 ** 25,
-  26411: 2 ** 24,
-};
+const goKindOf: ReadonlyMap<number, number> = new Map([
+  [0o100000, 0],
+  [0o040000, 2 ** 31],
+  [0o120000, 2 ** 27],
+  [0o060000, 2 ** 26],
+  [0o020000, 2 ** 26 + 2 ** 21],
+  [0o010000, 2 ** 25],
+  [0o140000, 2 ** 24],
+]);
 const SOCKET = 0o140000;
 
 function goModeOf(mode: number): number {
   const special = (mode & 0o4000 ? 2 ** 23 : 0) + (mode & 0o2000 ? 2 ** 22 : 0) + (mode & 0o1000 ? 2 ** 20 : 0);
-  return goKindOf[mode & KIND]! + special + (mode & 0o777);
+  return goKindOf.get(mode & KIND)! + special + (mode & 0o777);
 }
 
 /** Undefined for a socket, which cannot be sent, and what has gone since its directory was read. */
