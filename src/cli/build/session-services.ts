@@ -40,8 +40,12 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       if (!listings) throw new HullError("not-found", `no access allowed to dir ${JSON.stringify(name)}`);
       const [follow, include, exclude] = ["followpaths", "include-patterns", "exclude-patterns"].map(values);
       const request = { listings, follow: follow!, include: include!, exclude: exclude! };
+      // The ignore file alone says nothing of what the build uses.
+      const isListing = !(follow!.length === 1 && follow![0] === ".dockerignore");
       // Messages that are encoded already stand for those of the interface.
-      return sendTree(request, packets, (file) => contents.onListed(name, file)) as never;
+      return sendTree(request, packets, (file) => {
+        if (isListing) contents.onListed(name, file);
+      }) as never;
     },
   });
   routes.service(Auth, {
