@@ -56,7 +56,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     connectContainerd({ socketPath: join(execRoot, "containerd/containerd.sock"), namespace: "moby" }),
   );
   const snapshotter = await snapshotterOf(containerd);
-  const layers = new SnapshotLayers(containerd, snapshotter);
+  const layers = new SnapshotLayers(containerd, snapshotter, keel);
   await layers.recover();
   const worker = stack.use(new FileWorker());
   const files = new WorkerFiles({ keel, worker, scratch: join(execRoot, "buildkit/files") });

@@ -4,19 +4,16 @@
  */
 import { randomBytes } from "node:crypto";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
+import { operation } from "../../keel/plan.ts";
+import type { KeelServe } from "../../keel/serve.ts";
 import { chainIds, type Digest, parseDigest } from "../../oci/digest.ts";
-import { mediaTypes } from "../../oci/image.ts";
-import { codeOf, during, HullError } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import type { Holds, Layer, LayerStack, Layers, OpenLayer } from "../solver/ports.ts";
 
 /** What the cache and builds in hand hold. */
 export const LEASE = "hull-buildkitd";
 const SNAPSHOTS = "snapshots/";
 const ROOT = "containerd.io/gc.root";
-const CONTENT_REF = "containerd.io/gc.ref.content.layer";
-/** On a snapshot of ours, as hull-containerd has them. */
-const DIFF_ID = "containerd.io/uncompressed";
-const TAR_BYTES = "hull.layer.tar-bytes";
 const CLEANUP_MS = 10_000;
 
 export class SnapshotLayers implements Layers, Holds {
@@ -24,6 +21,7 @@ export class SnapshotLayers implements Layers, Holds {
     private readonly containerd: ContainerdClient,
     /** The snapshotter's own name, which the lease's resources carry. */
     private readonly snapshotter: string,
+    private readonly keel: Pick<KeelServe, "run">,
   ) {}
 
   /** Takes back what a builder that was killed left in the making. */
@@ -104,14 +102,14 @@ export class SnapshotLayers implements Layers, Holds {
     const top = layer.layers.at(-1);
     if (top === undefined || top.empty) return base;
     const name = chainOf(base.chainId, parseDigest(top.diffId));
-    const result = { chainId: name, layers: [...base.layers, top] };
-    if (await this.#stat(name)) return result;
+    if (await this.#stat(name)) return { chainId: name, layers: [...base.layers, top] };
     await using open = await this.prepare(base, signal);
-    const { mounts } = await this.containerd.snapshots.mounts({ key: open.key, snapshotter: "" }, call({ signal }));
-    const diff = { mediaType: mediaTypes.ociLayer, digest: top.diffId, size: BigInt(top.tarBytes) };
-    await this.containerd.diff.apply({ diff, mounts }, call({ signal }));
-    await this.#name(open.key, name, top);
-    return result;
+    const [from = ""] = await this.directories(layer);
+    await this.keel.run([operation("copyTree", { from, to: open.upper }, { cause: "COPY --link" })]);
+    const stack = await open.commit(signal);
+    const made = stack.layers.at(-1)?.diffId;
+    if (made === top.diffId) return stack;
+    throw new HullError("internal", `layer ${top.diffId} is ${made} as a copy: its files were changed`);
   }
 
   async hold(chainId: string): Promise<void> {
@@ -144,18 +142,6 @@ export class SnapshotLayers implements Layers, Holds {
       empty: made.chainId === base.chainId,
     };
     return { chainId: made.chainId, layers: [...base.layers, layer] };
-  }
-
-  /** The same contents on the same base are one snapshot: of a second one nothing is kept. */
-  async #name(key: string, name: string, layer: Layer): Promise<void> {
-    const { diffId, tarBytes } = layer;
-    const labels = { [ROOT]: "build", [CONTENT_REF]: diffId, [DIFF_ID]: diffId, [TAR_BYTES]: String(tarBytes) };
-    try {
-      await this.containerd.snapshots.commit({ name, key, snapshotter: "", labels }, call({}));
-    } catch (error) {
-      if (codeOf(error) !== "already-exists") throw during(`commit layer ${layer.diffId}`, error);
-      await this.#remove(key);
-    }
   }
 
   /** What holds it from now on is the lease. */
