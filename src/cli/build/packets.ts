@@ -104,9 +104,15 @@ export class PacketWriter {
   #long(tag: number, value: bigint): void {
     if (value === 0n) return;
     this.#buffer[this.#at++] = tag;
-    let rest = BigInt.asUintN(64, value);
-    for (; rest > 0x7fn; rest >>= 7n) this.#buffer[this.#at++] = Number(rest & 0x7fn) | 0x80;
-    this.#buffer[this.#at++] = Number(rest);
+    // In two numbers: arithmetic on big ones is slow.
+    const whole = BigInt.asUintN(64, value);
+    let low = Number(whole & 0xfff_ffffn);
+    let rest = Number(whole >> 28n);
+    for (let group = 0; group < 4 && (rest > 0 || low > 0x7f); group++, low >>>= 7)
+      this.#buffer[this.#at++] = (low & 0x7f) | 0x80;
+    if (rest === 0) rest = low;
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.#buffer[this.#at++] = (rest % 128) | 0x80;
+    this.#buffer[this.#at++] = rest;
   }
 
   #reserve(bytes: number): void {
