@@ -66,7 +66,12 @@ async function run(request: Request, route: UnaryRoute, service: TtrpcService, g
   const { method, handler } = route;
   using deadline = abortAfter(request.timeoutMs, gone);
   const header = (name: string): string | undefined => request.metadata.get(name);
-  const { context, end } = service.startCall({ method, header, values: (name) => [header(name) ?? []].flat(), signal: deadline.signal });
+  const { context, end } = service.startCall({
+    method,
+    header,
+    values: (name) => [header(name) ?? []].flat(),
+    signal: deadline.signal,
+  });
   try {
     const reply = (await handler(decode(method, request.payload), context)) as MessageInitShape<typeof method.output>;
     const bytes = toBinary(method.output, create(method.output, reply));

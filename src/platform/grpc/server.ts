@@ -223,7 +223,6 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
   }
 }
 
-
 /** Status headers of a failure: gRPC's, and our code and facts beside them. */
 function statusOf(error: unknown): Record<string, string> {
   const code = codeOf(error);
