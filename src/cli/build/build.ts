@@ -15,13 +15,14 @@ import type { Display } from "./progress/display.ts";
 import { PlainDisplay } from "./progress/plain.ts";
 import { RawJsonDisplay } from "./progress/raw-json.ts";
 import { TtyDisplay } from "./progress/tty.ts";
-import { type Attributes, entitlementsOf, frontendAttributes } from "./request.ts";
+import { type Attributes, entitlementsOf, frontendAttributes, refuseAbsent } from "./request.ts";
 import { type BuildAnswer, runBuild } from "./run-build.ts";
 import { parseAgents, parseSecrets } from "./secret-flags.ts";
 import { type BuildSource, openSource } from "./source.ts";
 import { type ListedFile, Listings } from "./tree-walk.ts";
 
 export async function buildWithBuildkit({ flags, operands, session }: Invocation): Promise<number> {
+  refuseAbsent(flags);
   const outputs = parseOutputs(flags);
   const entitlements = entitlementsOf(flags);
   const [secrets, agents] = [parseSecrets(flags.list("secret")), parseAgents(flags.list("ssh"))];

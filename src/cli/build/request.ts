@@ -76,3 +76,11 @@ export function entitlementsOf(flags: FlagValues): string[] {
   const hosts = networkOf(flags) === "host" ? ["network.host"] : [];
   return [...new Set([...flags.list("allow"), ...hosts])];
 }
+
+const absent = ["annotation", "attest", "cache-to", "provenance", "sbom", "squash"];
+
+/** Throws unimplemented for what would be left undone without a word; "false" asks for nothing. */
+export function refuseAbsent(flags: FlagValues): void {
+  const given = absent.find((name) => flags.list(name).some((value) => value !== "false"));
+  if (given !== undefined) throw new HullError("unimplemented", `--${given} is not available yet: build without it`);
+}
