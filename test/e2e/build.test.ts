@@ -69,6 +69,25 @@ for (const client of clients) {
   });
 }
 
+test("an image on nothing has what was copied, and nothing else; COPY --link puts a layer on whatever is below", async () => {
+  const directory = context("scratch", {
+    Dockerfile: "FROM scratch\nCOPY f /\n",
+    "g/Dockerfile": "",
+    f: "on nothing\n",
+  });
+  const built = await build("docker", "-t", "on-nothing", directory);
+  assert.equal(built.code, 0, built.stdout + built.stderr);
+  assert.equal(await engine.inspect("on-nothing", "{{len .RootFS.Layers}}"), "1");
+  writeFileSync(
+    join(directory, "Dockerfile"),
+    "FROM busybox\nRUN mkdir /d && echo a > /d/a\nCOPY --link f /d/f\nRUN ls /d > /list\n",
+  );
+  const env = { DOCKER_HOST: `unix://${engine.socket}` };
+  const linked = await run([join(root, "dist/bin/hull"), "build", "-t", "linked", directory], env);
+  assert.equal(linked.code, 0, linked.stdout + linked.stderr);
+  assert.equal(await engine.ok("run", "--rm", "linked", "cat", "/list", "/d/f"), "a\nf\non nothing");
+});
+
 test("a second build of the same context uses the cache and gives the same image", async () => {
   const directory = context("again", {
     Dockerfile: "FROM busybox\nENV A=1\nCOPY file /\nRUN date +%s%N > /when\nCMD true\n",

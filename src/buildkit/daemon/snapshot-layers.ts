@@ -3,6 +3,7 @@
  * the layer's blob. Whatever the build cache needs is held by one lease.
  */
 import { randomBytes } from "node:crypto";
+import { dirname, join } from "node:path";
 import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
@@ -50,7 +51,7 @@ export class SnapshotLayers implements Layers, Holds {
       call({ signal }),
     );
     const { UpperDir, WorkDir, LowerDir } = made.data;
-    if (UpperDir === undefined || WorkDir === undefined)
+    if (UpperDir === undefined)
       throw new HullError(
         "unimplemented",
         `the ${made.driver} storage driver cannot build: it keeps no layers of their own`,
@@ -60,7 +61,8 @@ export class SnapshotLayers implements Layers, Holds {
       key,
       base,
       upper: UpperDir,
-      work: WorkDir,
+      // A snapshot on nothing is a plain directory and needs none: nothing is mounted over it.
+      work: WorkDir ?? join(dirname(UpperDir), "work"),
       lowers: directoriesIn(LowerDir),
       commit: async (commitSignal) => {
         const stack = await this.#commit(key, base, commitSignal);

@@ -7,9 +7,10 @@ import type { CacheRecord } from "../api.ts";
 
 type Condition = (record: CacheRecord) => boolean;
 
-/** Throws invalid-argument. No filters: every record. */
+/** Throws invalid-argument. No filters, or only empty ones: every record. */
 export function parseRecordFilters(filters: readonly string[]): (record: CacheRecord) => boolean {
-  const parsed = filters.map((filter) => filter.split(",").map(parseCondition));
+  // buildx sends an empty one for none.
+  const parsed = filters.filter((filter) => filter !== "").map((filter) => filter.split(",").map(parseCondition));
   return (record) => parsed.length === 0 || parsed.some((all) => all.every((condition) => condition(record)));
 }
 
