@@ -5,6 +5,7 @@ import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/ima
 import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Downloads } from "../solver/ports.ts";
+import { buildFailure } from "./build-failure.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
 import { clientSecrets } from "./client-secrets.ts";
 import { type FrontendOptions, parseFrontendAttributes } from "./frontend-attributes.ts";
@@ -43,10 +44,22 @@ export async function buildDockerfile(parts: FrontendParts, call: FrontendCall):
   const dockerfile = await loadDockerfile(parts, call, { options, session });
   live.source = { file: dockerfile.name, data: dockerfile.data };
   const request = buildRequest(parts, call, { options, session, dockerfile });
+  try {
+    return await buildImages(parts, request, options);
+  } catch (error) {
+    throw buildFailure(error, live.source);
+  }
+}
+
+async function buildImages(
+  parts: FrontendParts,
+  request: BuildRequest,
+  { multiPlatform }: FrontendOptions,
+): Promise<FrontendResult> {
   const build: ImageBuild = await planImages(parts, request);
   try {
     const images = await build.finish();
-    return { images, multiPlatform: options.multiPlatform, [Symbol.asyncDispose]: () => build[Symbol.asyncDispose]() };
+    return { images, multiPlatform, [Symbol.asyncDispose]: () => build[Symbol.asyncDispose]() };
   } catch (error) {
     await build[Symbol.asyncDispose]();
     throw error;

@@ -5,10 +5,10 @@
  */
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import type { ContextVertex } from "../graph/vertex.ts";
+import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Contexts } from "../solver/ports.ts";
 import { receiveDirectory } from "./client-files.ts";
-import { internalStep, stepId } from "./internal-step.ts";
 import type { Session } from "./session.ts";
 import type { FileSink } from "./sync-tree.ts";
 
@@ -36,10 +36,6 @@ export interface SyncedContextsParts {
   readonly listener: BuildListener;
 }
 
-/** The step that a context's transfer is to its client. */
-const stepName = ({ context, name }: ContextVertex): string =>
-  context === "context" ? "[internal] load build context" : name;
-
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /** Clocks of file systems tick this coarsely at worst. */
 const RACY_NS = 2_000_000_000n;
@@ -52,7 +48,7 @@ export function syncedContexts(parts: SyncedContextsParts): Contexts {
   return {
     tree: (vertex, signal) => {
       const key = JSON.stringify([vertex.context, vertex.used]);
-      const found = known.get(key) ?? internalStep(parts.listener, stepName(vertex), () => sync(parts, vertex, signal));
+      const found = known.get(key) ?? sync(parts, vertex, signal);
       known.set(key, found);
       return found;
     },
@@ -159,7 +155,7 @@ class Transfer {
     const [current, startedNs] = [this.#bytes, this.#startedNs];
     this.listener({
       kind: "status",
-      id: stepId(stepName(this.vertex)),
+      id: vertexId(this.vertex),
       name,
       current,
       total: 0,

@@ -1,5 +1,5 @@
 /** What buildx prints of a build that failed: the end of the step's output, its place in the Dockerfile, the error. */
-import { fromBinary } from "@bufbuild/protobuf";
+import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { type Source, SourceSchema } from "../../buildkit/gen/errdefs/errdefs_pb.ts";
 import { StatusSchema } from "../../buildkit/gen/google/rpc/status_pb.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
@@ -28,8 +28,8 @@ function sourcesOf(error: unknown): Source[] {
   if (typeof details !== "string") return [];
   const status = fromBinary(StatusSchema, Buffer.from(details, "base64"));
   return status.details
-    .filter(({ typeUrl }) => typeUrl.endsWith("errdefs.Source"))
-    .map(({ value }) => fromBinary(SourceSchema, value));
+    .filter(({ typeUrl }) => typeUrl.endsWith("errdefs.Source+json"))
+    .map(({ value }) => fromJsonString(SourceSchema, Buffer.from(value).toString()));
 }
 
 function excerpt({ info, ranges }: Source): string {

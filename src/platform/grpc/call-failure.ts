@@ -3,6 +3,8 @@ import { type ErrorCode, grpcStatusOf, HullError } from "../errors.ts";
 
 /** The fact of an error that holds gRPC's details of it: a google.rpc.Status, in base64. */
 export const DETAILS_FACT = "grpcDetails";
+/** The fact of an error that holds its exact status, where the code's own is not what the protocol has. */
+export const STATUS_FACT = "grpcStatus";
 
 const codes = new Map(
   Object.entries(grpcStatusOf)

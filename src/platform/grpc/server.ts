@@ -15,7 +15,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { codeOf, grpcStatusOf, HullError, messageOf } from "../errors.ts";
-import { DETAILS_FACT } from "./call-failure.ts";
+import { DETAILS_FACT, STATUS_FACT } from "./call-failure.ts";
 import { EncodedMessages, encodeMessage, encodeStatusMessage, MessageReader, parseTimeout } from "./frames.ts";
 
 export interface IncomingCall {
@@ -226,10 +226,10 @@ function decode(schema: DescMessage, bytes: Uint8Array): Message {
 /** Status headers of a failure: gRPC's, and our code and facts beside them. */
 function statusOf(error: unknown): Record<string, string> {
   const code = codeOf(error);
-  const { [DETAILS_FACT]: details, ...others } = error instanceof HullError ? error.facts : {};
+  const { [DETAILS_FACT]: details, [STATUS_FACT]: status, ...others } = error instanceof HullError ? error.facts : {};
   const facts = Object.keys(others).length > 0 ? JSON.stringify(others) : "";
   return {
-    "grpc-status": String(grpcStatusOf[code]),
+    "grpc-status": String(status ?? grpcStatusOf[code]),
     "grpc-message": encodeStatusMessage(messageOf(error)),
     "hull-error-code": code,
     ...(details !== undefined && { "grpc-status-details-bin": String(details) }),
