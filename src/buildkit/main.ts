@@ -1,10 +1,12 @@
 /** hull-buildkitd: builds images from Dockerfiles. Started by hulld when it is needed; ends itself when it has had no work for a while. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { lockRoot } from "../keel/root-lock.ts";
 import { KeelServe } from "../keel/serve.ts";
-import { codeOf, during, messageOf } from "../platform/errors.ts";
+import { messageOf } from "../platform/errors.ts";
 import { type Log, openLog } from "../platform/log.ts";
 import { writeNow } from "../platform/standard-output.ts";
+import { terminated } from "../platform/termination.ts";
 import { listenUnix } from "../platform/unix-listener.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
@@ -13,9 +15,6 @@ import { WORKER_ARGUMENT } from "./context/file-worker.ts";
 import { composeBuilder } from "./daemon/compose.ts";
 import { BuilderServer, NO_WORK } from "./daemon/server.ts";
 import { type BuilderSettings, parseSettings } from "./settings.ts";
-
-const LOCK_PATIENCE_MS = 3000;
-const LOCK_STEP_MS = 20;
 
 /** Exit code: 0 after SIGTERM or without work, 1 when it cannot start, REFUSED_EXIT when it never will with these flags. */
 export async function main(argv: string[]): Promise<number> {
@@ -56,7 +55,7 @@ async function serve(settings: BuilderSettings, log: Log): Promise<void> {
       },
     }),
   );
-  await lock(keel, join(settings.execRoot, "buildkit", "lock"));
+  await lockRoot(keel, join(settings.execRoot, "buildkit", "lock"), "hull-buildkitd");
   const builder = await composeBuilder({ settings, keel, tracer, log });
   stack.use(builder);
   const server = new BuilderServer({ builder, tracer, log, startedAtMs, idleMs: settings.idleSeconds * 1000 });
@@ -75,25 +74,4 @@ async function serve(settings: BuilderSettings, log: Log): Promise<void> {
   await listener.close();
   await server.close();
   if (why === NO_WORK) await builder.collect();
-}
-
-/** A predecessor that was killed may take a moment to let go: its keel ends after it. */
-async function lock(keel: KeelServe, path: string): Promise<void> {
-  const giveUpAt = Date.now() + LOCK_PATIENCE_MS;
-  for (;;) {
-    try {
-      await keel.lock(path);
-      return;
-    } catch (error) {
-      if (codeOf(error) !== "conflict" || Date.now() > giveUpAt)
-        throw during("another hull-buildkitd runs on this root", error);
-      await new Promise((resolve) => setTimeout(resolve, LOCK_STEP_MS));
-    }
-  }
-}
-
-function terminated(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
-  });
 }

@@ -3,11 +3,13 @@
 import { mkdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { lockRoot } from "../keel/root-lock.ts";
 import { KeelServe } from "../keel/serve.ts";
-import { codeOf, during, HullError, messageOf } from "../platform/errors.ts";
+import { HullError, messageOf } from "../platform/errors.ts";
 import { type Log, openLog } from "../platform/log.ts";
 import { serveConnection } from "../platform/rpc-server.ts";
 import { writeNow } from "../platform/standard-output.ts";
+import { terminated } from "../platform/termination.ts";
 import { listenUnix } from "../platform/unix-listener.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
@@ -15,9 +17,6 @@ import { NETD_SOCKET, REFUSED_EXIT } from "./api.ts";
 import { handlers } from "./handlers.ts";
 import { kernelOf, Netd } from "./netd.ts";
 import { type NetworkSettings, parseSettings } from "./settings.ts";
-
-const LOCK_PATIENCE_MS = 3000;
-const LOCK_STEP_MS = 20;
 
 /** Exit code: 0 after SIGTERM, 1 when it cannot start, REFUSED_EXIT when it never will with these flags. */
 export async function main(argv: string[]): Promise<number> {
@@ -67,7 +66,7 @@ async function serve(settings: NetworkSettings, log: Log): Promise<void> {
       },
     }),
   );
-  await lock(keel, join(settings.execRoot, "netd.lock"));
+  await lockRoot(keel, join(settings.execRoot, "netd.lock"), "hull-netd");
   netd = new Netd(settings, kernelOf(keel), log);
   const running = netd;
   await running.start();
@@ -93,26 +92,4 @@ async function serve(settings: NetworkSettings, log: Log): Promise<void> {
   log.info(done ? "everything of ours on this host was taken away" : "containers run: their networking stays");
   await running.stop();
   for (const socket of connections) socket.destroy();
-}
-
-/** A predecessor that was killed may take a moment to let go: its keel ends after it. */
-async function lock(keel: KeelServe, path: string): Promise<void> {
-  const giveUpAt = Date.now() + LOCK_PATIENCE_MS;
-  for (;;) {
-    try {
-      await keel.lock(path);
-      return;
-    } catch (error) {
-      if (codeOf(error) !== "conflict" || Date.now() > giveUpAt)
-        throw during("another hull-netd runs on this root", error);
-      await new Promise((resolve) => setTimeout(resolve, LOCK_STEP_MS));
-    }
-  }
-}
-
-function terminated(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once("SIGTERM", () => resolve());
-    process.once("SIGINT", () => resolve());
-  });
 }

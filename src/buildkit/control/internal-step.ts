@@ -6,7 +6,7 @@ import type { BuildListener } from "../progress.ts";
 const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
 
 /** Of the events about a step of this name. */
-export const stepId = (name: string): string => createHash("sha256").update(name).digest("hex");
+const stepId = (name: string): string => createHash("sha256").update(name).digest("hex");
 
 export async function internalStep<T>(listener: BuildListener, name: string, work: () => Promise<T>): Promise<T> {
   const id = stepId(name);

@@ -1,0 +1,118 @@
+/** The unmodified buildx on hulld: BuildKit's API as its own client speaks it. */
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Ran, run, TestEngine } from "../engine.ts";
+
+/** Where the plugin may be; BUILDX names another place. */
+const places = [
+  process.env.BUILDX ?? "",
+  join(homedir(), ".docker/cli-plugins/docker-buildx"),
+  "/usr/local/lib/docker/cli-plugins/docker-buildx",
+  "/usr/libexec/docker/cli-plugins/docker-buildx",
+  "/usr/lib/docker/cli-plugins/docker-buildx",
+  join(homedir(), "go/bin/buildx"),
+];
+const plugin = places.find((path) => path !== "" && existsSync(path));
+const skip = plugin === undefined ? "buildx is not installed (BUILDX=PATH names it)" : false;
+
+let engine: TestEngine;
+before(async () => {
+  if (skip) return;
+  engine = await TestEngine.start();
+  mkdirSync(engine.path("config/cli-plugins"), { recursive: true });
+  copyFileSync(plugin!, engine.path("config/cli-plugins/docker-buildx"));
+});
+after(async () => {
+  await engine?.[Symbol.asyncDispose]();
+});
+
+const buildx = (...args: string[]): Promise<Ran> =>
+  run(["docker", "buildx", ...args], {
+    DOCKER_HOST: `unix://${engine.socket}`,
+    DOCKER_CONFIG: engine.path("config"),
+    SOME_TOKEN: "tok3n",
+  });
+
+function context(name: string, files: Readonly<Record<string, string>>): string {
+  const directory = engine.path(name);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), text);
+  }
+  return directory;
+}
+
+test("buildx builds an image that runs; built again every step is cached and the image is the same", {
+  skip,
+}, async () => {
+  const directory = context("app", {
+    Dockerfile:
+      "FROM busybox AS a\nCOPY in/ /in/\nRUN cat /in/x > /out\nFROM busybox\nCOPY --from=a /out /out\nCMD cat /out\n",
+    "in/x": "from buildx\n",
+    ".dockerignore": "secret\n",
+    secret: "not sent",
+  });
+  const first = await buildx("build", "--progress", "plain", "-t", "by-buildx", directory);
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stderr, /\[a 3\/3\] RUN cat \/in\/x > \/out\n/);
+  assert.equal(
+    first.stderr.match(/\] \[internal\] load build context\n|#\d+ \[internal\] load build context\n/g)?.length,
+    1,
+  );
+  assert.equal(await engine.ok("run", "--rm", "by-buildx"), "from buildx");
+  const id = await engine.inspect("by-buildx", "{{.Id}}");
+  const second = await buildx("build", "--progress", "plain", "-t", "by-buildx", directory);
+  assert.equal(second.code, 0, second.stderr);
+  assert.match(second.stderr, /\[a 3\/3\] RUN [^\n]*\n#\d+ CACHED\n/);
+  assert.equal(await engine.inspect("by-buildx", "{{.Id}}"), id);
+});
+
+test("a failed command and a defect of the Dockerfile are shown with their lines", { skip }, async () => {
+  const failing = context("failing", { Dockerfile: "FROM busybox\nRUN echo before\nRUN echo oops >&2; false\n" });
+  const failed = await buildx("build", failing);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /Dockerfile:3\n-+\n(.*\n)*.*>>> RUN echo oops >&2; false\n/);
+  assert.match(failed.stderr, /oops\n/);
+  assert.match(
+    failed.stderr,
+    /ERROR: failed to build: failed to solve: process "\/bin\/sh -c echo oops >&2; false" did not complete successfully: exit code: 1\n/,
+  );
+  const wrong = await buildx("build", context("wrong", { Dockerfile: "FROM busybox\nRUNN true\n" }));
+  assert.match(wrong.stderr, /Dockerfile:2\n-+\n(.*\n)*.*>>> RUNN true\n/);
+  assert.match(
+    wrong.stderr,
+    /failed to solve: dockerfile parse error on line 2: unknown instruction: RUNN \(did you mean RUN\?\)/,
+  );
+});
+
+test("secrets reach the command that asks for them and nothing else; cache mounts stay", { skip }, async () => {
+  const lines = [
+    "FROM busybox",
+    "ARG ROUND",
+    "RUN --mount=type=secret,id=file cat /run/secrets/file | wc -c > /n",
+    'RUN --mount=type=secret,id=token,env=TOKEN test "$TOKEN" = tok3n',
+    "RUN --mount=type=cache,target=/c echo $ROUND >> /c/rounds; cat /c/rounds > /rounds",
+  ];
+  const directory = context("mounts", { Dockerfile: `${lines.join("\n")}\n`, "../s3cret": "very s3cret\n" });
+  const secrets = ["--secret", `id=file,src=${engine.path("s3cret")}`, "--secret", "id=token,env=SOME_TOKEN"];
+  for (const round of ["1", "2"]) {
+    const built = await buildx("build", ...secrets, "--build-arg", `ROUND=${round}`, "-t", "mounts", directory);
+    assert.equal(built.code, 0, built.stderr);
+  }
+  assert.equal(await engine.ok("run", "--rm", "mounts", "cat", "/n", "/rounds"), "12\n1\n2");
+  const searched = await run(["grep", "-rlE", "very s3cret|tok3n", engine.path("data")], {});
+  assert.equal(searched.stdout, "");
+});
+
+test("the cache is listed and pruned", { skip }, async () => {
+  const used = await buildx("du");
+  assert.equal(used.code, 0, used.stderr);
+  assert.match(used.stdout, /^ID\s+RECLAIMABLE\s+SIZE/);
+  const pruned = await buildx("prune", "-af");
+  assert.equal(pruned.code, 0, pruned.stderr);
+  assert.match(pruned.stdout, /Total:\s/);
+  assert.doesNotMatch((await buildx("du")).stdout, /true|false/);
+});
