@@ -93,7 +93,7 @@ test("secrets reach the command that asks for them and nothing else; cache mount
     "FROM busybox",
     "ARG ROUND",
     "RUN --mount=type=secret,id=file cat /run/secrets/file | wc -c > /n",
-    'RUN --mount=type=secret,id=token,env=TOKEN test "$TOKEN" = tok3n',
+    'RUN --mount=type=secret,id=token,env=TOKEN test "${#TOKEN}" = 5',
     "RUN --mount=type=cache,target=/c echo $ROUND >> /c/rounds; cat /c/rounds > /rounds",
   ];
   const directory = context("mounts", { Dockerfile: `${lines.join("\n")}\n`, "../s3cret": "very s3cret\n" });

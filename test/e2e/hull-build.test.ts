@@ -66,7 +66,8 @@ test("a failing step ends the build with its output, its error and exit code 1",
   assert.ok(failed.stderr.includes(` ERROR: ${error}\n------\n > [2/3] RUN echo before; exit 7:\n`), failed.stderr);
   assert.match(failed.stderr, /:\n\d\.\d{3} before\n------\n/);
   assert.ok(failed.stderr.endsWith(`ERROR: failed to build: failed to solve: ${error}\n`), failed.stderr);
-  assert.doesNotMatch(failed.stderr, /RUN echo never/);
+  assert.doesNotMatch(failed.stderr, /\[3\/3\] RUN echo never/);
+  assert.match(failed.stderr, /Dockerfile:2\n-+\n.*\n +2 \| >>> RUN echo before; exit 7\n/);
 });
 
 test("only what is used and not ignored is sent; links in it are followed", async () => {

@@ -6,7 +6,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import { DETAILS_FACT, STATUS_FACT } from "../../platform/grpc/call-failure.ts";
 import { sourceOf } from "../dockerfile/source-error.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { type Status, StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { SourceRange } from "../graph/vertex.ts";
 import { StepError } from "../solver/failure.ts";
 import type { SourceText } from "./status-message.ts";
@@ -27,6 +27,14 @@ export function buildFailure(error: unknown, source: SourceText | undefined): un
   return new HullError(code, message, { cause: error, facts: { ...facts, [STATUS_FACT]: UNKNOWN, ...details } });
 }
 
+/** What a client that drives its build gives back: as it was told, details and all. */
+export const returnedFailure = (status: Status): HullError =>
+  new HullError("aborted", status.message, {
+    facts: { [STATUS_FACT]: status.code, [DETAILS_FACT]: encoded(status) },
+  });
+
+const encoded = (status: Status): string => Buffer.from(toBinary(StatusSchema, status)).toString("base64");
+
 const placeOf = (error: unknown): SourceRange | undefined =>
   sourceOf(error)?.range ?? (error instanceof StepError ? error.location : undefined);
 
@@ -37,7 +45,5 @@ function detailsOf(message: string, { file, data }: SourceText, range: SourceRan
     ranges: [{ start: { line: range.startLine }, end: { line: range.endLine } }],
   };
   const details = [{ typeUrl: SOURCE_TYPE, value: Buffer.from(JSON.stringify(value)) }];
-  return Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code: UNKNOWN, message, details }))).toString(
-    "base64",
-  );
+  return encoded(create(StatusSchema, { code: UNKNOWN, message, details }));
 }

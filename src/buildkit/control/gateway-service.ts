@@ -3,6 +3,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { HullError } from "../../platform/errors.ts";
 import type { BuiltImage } from "../build.ts";
 import type { LLBBridge, Result, SolveRequest } from "../gen/moby/buildkit/v1/frontend/gateway_pb.ts";
+import { returnedFailure } from "./build-failure.ts";
 import type { Builds } from "./builds.ts";
 import { frontendCapabilities, solverCapabilities } from "./capabilities.ts";
 import { workerRecord } from "./control-service.ts";
@@ -28,7 +29,7 @@ export function gatewayService(parts: GatewayParts): Partial<ServiceImpl<typeof 
     inputs: () => ({ Definitions: {} }),
     return: async ({ result, error }, context) => {
       const build = await live(context);
-      if (error && error.code !== 0) build.fail(new HullError("failed-precondition", error.message));
+      if (error && error.code !== 0) build.fail(returnedFailure(error));
       else build.giveBack(result ? imagesOf(build, result) : []);
       return {};
     },
