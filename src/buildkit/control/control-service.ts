@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { hostPlatform } from "../../oci/platform.ts";
-import { HullError } from "../../platform/errors.ts";
+import { HullError, messageOf } from "../../platform/errors.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
 import type { BuiltImage } from "../build.ts";
 import type {
@@ -34,6 +34,7 @@ export interface ControlParts extends FrontendParts {
   readonly cache: BuildCacheView;
   /** Aborted when the daemon ends. */
   readonly ending: AbortSignal;
+  readonly warn: (message: string) => void;
 }
 
 const version = { package: "glasshull", version: HULL_VERSION, revision: "", dockerfileVersion: "1" };
@@ -98,7 +99,7 @@ async function solve(
   } finally {
     live.finish();
     parts.builds.remove(live);
-    void live[Symbol.asyncDispose]();
+    live[Symbol.asyncDispose]().catch((error: unknown) => parts.warn(`after build ${live.ref}: ${messageOf(error)}`));
   }
 }
 

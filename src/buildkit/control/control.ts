@@ -18,11 +18,11 @@ export interface ControlApi {
   session(headers: Readonly<Record<string, string>>, connection: Duplex, head: Buffer): void;
 }
 
-export type ControlApiParts = Omit<ControlParts, "builds" | "sessions"> & { readonly log: Log };
+export type ControlApiParts = Omit<ControlParts, "builds" | "sessions" | "warn"> & { readonly log: Log };
 
 export function controlApi({ log, ...parts }: ControlApiParts): ControlApi {
   const [builds, sessions] = [new Builds(), new Sessions()];
-  const all = { ...parts, builds, sessions };
+  const all = { ...parts, builds, sessions, warn: (message: string) => log.warn(message) };
   const connections = new GrpcConnections(log);
   connections.routes.service(Control, controlService(all));
   connections.routes.service(LLBBridge, gatewayService(all));
