@@ -37,6 +37,7 @@ export class Builds {
       clearTimeout(timer);
       signal.removeEventListener("abort", aborted);
       awaiting.delete(resolve);
+      if (awaiting.size === 0 && this.#awaited.get(ref) === awaiting) this.#awaited.delete(ref);
     }
   }
 }

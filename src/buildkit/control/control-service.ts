@@ -81,6 +81,8 @@ async function solve(
 ): Promise<{ ExporterResponse: Record<string, string> }> {
   if (request.Definition && request.Definition.def.length > 0)
     throw new HullError("unimplemented", "building from LLB is not available yet: build a Dockerfile");
+  if ((request.Cache?.Exports.length ?? 0) > 0)
+    throw new HullError("unimplemented", "exporting the build cache is not available yet: build without --cache-to");
   const exporters = exportersOf(request);
   const live = new LiveBuild(
     { ref: request.Ref, sessionId: request.Session, entitlements: request.Entitlements },
