@@ -55,7 +55,3 @@ export interface BuiltImage {
   readonly config: Readonly<Record<string, unknown>>;
   readonly stack: LayerStack;
 }
-
-export interface BuildResult {
-  readonly images: readonly BuiltImage[];
-}

@@ -6,9 +6,9 @@
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { BuiltImage } from "../build.ts";
-import { Spool } from "../daemon/spool.ts";
 import { type StatusResponse, StatusResponseSchema } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { BuildEvent } from "../progress.ts";
+import { Spool } from "../solver/spool.ts";
 import { type SourceText, StatusCollector } from "./status-message.ts";
 
 /** News are gathered this long, and until this much output. */
@@ -67,7 +67,7 @@ export class LiveBuild implements AsyncDisposable {
   async *status(): AsyncGenerator<StatusResponse> {
     this.#readers++;
     try {
-      for await (const { data } of this.#spool.read()) yield fromBinary(StatusResponseSchema, data);
+      for await (const { data } of this.#spool.follow()) yield fromBinary(StatusResponseSchema, data);
     } finally {
       this.#readers--;
       if (this.#readers === 0) this.#lastReader?.();
@@ -131,7 +131,9 @@ export class LiveBuild implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#finished || this.#collector.isEmpty) return;
-    this.#spool.append(1, toBinary(StatusResponseSchema, this.#collector.message()));
+    const data = toBinary(StatusResponseSchema, this.#collector.message());
+    // A write that fails is told to who reads.
+    void this.#spool.append({ stream: 1, atNs: 0n, data });
   }
 }
 

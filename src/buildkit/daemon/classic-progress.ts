@@ -70,7 +70,7 @@ async function tellStep(parts: ClassicProgressParts, step: Step): Promise<boolea
 async function tellOutput({ logs, send }: ClassicProgressParts, step: Step): Promise<boolean> {
   const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
   let said = false;
-  for await (const { stream, data } of logOf(logs, step)!.output.read()) {
+  for await (const { stream, data } of logOf(logs, step)!.output.follow()) {
     if (!said) await send(streamLine(` ---> Running in ${containerOf(step)}\n`));
     said = true;
     const text = decoders[stream].decode(data, { stream: true });

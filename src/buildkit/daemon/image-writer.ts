@@ -4,7 +4,7 @@ import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { chainIds, digestOf, parseDigest } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../../oci/image.ts";
 import { formatReference, type Reference } from "../../oci/reference.ts";
-import { codeOf, during, HullError } from "../../platform/errors.ts";
+import { codeOf, during } from "../../platform/errors.ts";
 import type { BuiltImage } from "../build.ts";
 import { encodeDocument } from "../graph/image-document.ts";
 import type { Layer } from "../solver/ports.ts";
@@ -157,10 +157,4 @@ async function put(containerd: ContainerdClient, name: string, { mediaType, dige
 async function letGo(containerd: ContainerdClient, digests: readonly string[]): Promise<void> {
   for (const id of digests)
     await containerd.leases.deleteResource({ id: LEASE, resource: { type: "content", id } }, call({}));
-}
-
-/** One platform is what an image has here. */
-export function onlyImage(images: readonly BuiltImage[]): BuiltImage {
-  if (images.length !== 1) throw new HullError("unimplemented", "images for several platforms are not available yet");
-  return images[0]!;
 }

@@ -1,6 +1,6 @@
 /** What became of a build's vertices so far, and what their commands said: each is followed by any number of readers. */
 import type { BuildEvent } from "../progress.ts";
-import { Spool } from "./spool.ts";
+import { Spool } from "../solver/spool.ts";
 
 export interface VertexEnd {
   /** cancelled: it was given up, or nobody asked for it. */
@@ -44,7 +44,8 @@ export class VertexLogs implements AsyncDisposable {
   constructor(private readonly directory: string) {}
 
   readonly listen = (event: BuildEvent): void => {
-    if (event.kind === "log") this.#entry(event.id).output.append(event.stream, event.data);
+    // A write that fails is told to who reads.
+    if (event.kind === "log") void this.#entry(event.id).output.append(event);
     else if (event.kind === "completed") this.#entry(event.id).finish(endOf(event));
   };
 

@@ -7,7 +7,7 @@
 import { HullError } from "../../platform/errors.ts";
 import type { BuildEvent } from "../progress.ts";
 import type { Secrets } from "./ports.ts";
-import { LogFile, MAX_FRAME_BYTES } from "./spool.ts";
+import { Spool } from "./spool.ts";
 
 type Tell<E> = E extends { readonly id: string } ? Omit<E, "id"> : never;
 /** What work says about itself; who is told knows it by an id of its own. */
@@ -75,7 +75,7 @@ class Job<T> {
   readonly #ended = Promise.withResolvers<T>();
   /** The last of each kind and name, for those that join later. */
   readonly #said = new Map<string, JobEvent>();
-  #log: Promise<LogFile> | undefined;
+  #log: Spool | undefined;
   /** Who needs the log: the work, and everyone who joined. */
   #users = 1;
 
@@ -138,7 +138,7 @@ class Job<T> {
   }
 
   async #release(): Promise<void> {
-    if (--this.#users === 0) await (await this.#log)?.release();
+    if (--this.#users === 0) await this.#log?.[Symbol.asyncDispose]();
   }
 
   #tell(event: JobEvent): void {
@@ -148,28 +148,25 @@ class Job<T> {
   }
 
   async #output(stream: 1 | 2, data: Uint8Array): Promise<void> {
-    this.#log ??= LogFile.create(this.options.directory);
-    const log = await this.#log;
-    for (let from = 0; from < data.length; from += MAX_FRAME_BYTES) {
-      const frame = { stream, atNs: this.options.nowNs(), data: data.slice(from, from + MAX_FRAME_BYTES) };
-      const { start, end } = await log.append(frame);
-      for (const watching of this.#watchers) {
-        // Others are still reading what came before, and will find it.
-        if (watching.at !== start) continue;
-        watching.at = end;
-        watching.listener({ kind: "log", ...frame });
-      }
+    this.#log ??= new Spool(this.options.directory);
+    const piece = { stream, atNs: this.options.nowNs(), data: data.slice() };
+    const { start, end } = await this.#log.append(piece);
+    for (const watching of this.#watchers) {
+      // Others are still reading what came before, and will find it.
+      if (watching.at !== start) continue;
+      watching.at = end;
+      watching.listener({ kind: "log", ...piece });
     }
   }
 
   async #replay(watching: Watching): Promise<void> {
-    const log = await this.#log;
+    const log = this.#log;
     while (log && watching.at < log.size && this.#watchers.has(watching)) {
       const before = watching.at;
-      const { frames, next } = await log.read(before);
+      const { pieces, next } = await log.read(before);
       if (watching.at !== before) continue;
       watching.at = next;
-      for (const frame of frames) watching.listener({ kind: "log", ...frame });
+      for (const piece of pieces) watching.listener({ kind: "log", ...piece });
     }
   }
 

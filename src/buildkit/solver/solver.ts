@@ -5,7 +5,7 @@
  * stored, which then holds the layers itself). Abort of its signal rejects it with `cancelled` once everything that only it wanted is undone.
  * A vertex's states, as its build is told: vertex -> (waiting ...) -> started -> log, status ... -> completed.
  */
-import { statfsSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { cpus } from "node:os";
 import { messageOf } from "../../platform/errors.ts";
 import type { Dialect, Vertex } from "../graph/vertex.ts";
@@ -18,13 +18,12 @@ import { Jobs } from "./jobs.ts";
 import type { Contexts, Downloads, LayerStack, Secrets } from "./ports.ts";
 import { type DiskSpace, defaultPolicies, type PrunePolicy, prune } from "./prune.ts";
 import { defaultSlots, type QueueLimits } from "./queue.ts";
-import { removeLogs } from "./spool.ts";
 import type { World } from "./work.ts";
 
 export interface SolverOptions {
   readonly world: World;
   readonly cache: BuildCache;
-  /** Logs of steps that run; emptied at the start. */
+  /** Logs of steps that run: files without names. */
   readonly logDirectory: string;
   readonly maxConcurrentBuilds: number;
   /** Otherwise as many as this machine's cores call for. */
@@ -89,7 +88,7 @@ export class Solver implements AsyncDisposable {
 
   constructor(options: SolverOptions) {
     const { world, cache, logDirectory, nowNs = clockNs } = options;
-    removeLogs(logDirectory);
+    mkdirSync(logDirectory, { recursive: true, mode: 0o700 });
     this.#options = options;
     this.#slots = options.slots ?? defaultSlots(cpus().length);
     this.#shared = {

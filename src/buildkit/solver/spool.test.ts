@@ -1,56 +1,70 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { LogFile, type LogFrame, MAX_FRAME_BYTES, removeLogs } from "./spool.ts";
+import { type Piece, Spool } from "./spool.ts";
 
 const scratch = () => {
   const path = mkdtempSync(join(tmpdir(), "spool-"));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
 };
 
-async function everything(log: LogFile): Promise<readonly LogFrame[]> {
-  const all: LogFrame[] = [];
-  for (let at = 0; at < log.size; ) {
-    const { frames, next } = await log.read(at);
-    all.push(...frames);
-    at = next;
-  }
-  return all;
+const piece = (i: number, length: number): Piece => ({
+  stream: i % 2 === 0 ? 1 : 2,
+  atNs: BigInt(i),
+  data: new Uint8Array(length).fill(i),
+});
+
+const plain = (pieces: readonly Piece[]) => pieces.map((one) => ({ ...one, data: new Uint8Array(one.data) }));
+
+async function everything(spool: Spool): Promise<readonly Piece[]> {
+  const all: Piece[] = [];
+  for await (const one of spool.follow()) all.push(one);
+  return plain(all);
 }
 
-test("a log is never clipped: what was said is read again in order, byte for byte", async () => {
+test("what was said is read again piece by piece, however large: from memory, from the file, while it comes and afterwards", async () => {
   using directory = scratch();
-  const log = await LogFile.create(directory.path);
-  const said = Array.from({ length: 100 }, (_, i) => ({
-    atNs: BigInt(i),
-    stream: i % 2 === 0 ? (1 as const) : (2 as const),
-    data: new Uint8Array(i % 7 === 0 ? MAX_FRAME_BYTES : i).fill(i),
-  }));
-  await Promise.all(said.map((frame) => log.append(frame)));
-  const found = await everything(log);
-  assert.deepEqual(
-    found.map(({ atNs, stream, data }) => ({ atNs, stream, data: new Uint8Array(data) })),
-    said,
-  );
-  await log.release();
+  await using spool = new Spool(directory.path);
+  const meanwhile = everything(spool);
+  const said = Array.from({ length: 100 }, (_, i) => piece(i, i % 7 === 3 ? 300_000 : i));
+  await Promise.all(said.map((one) => spool.append(one)));
+  spool.end();
+  assert.deepEqual(await meanwhile, said);
+  assert.deepEqual(await everything(spool), said);
 });
 
-test("the file goes with the last that needs it", async () => {
+test("by position: what was appended at a place is read there", async () => {
   using directory = scratch();
-  const log = await LogFile.create(directory.path);
-  await log.append({ atNs: 1n, stream: 1, data: Buffer.from("x") });
-  log.retain();
-  await log.release();
-  assert.equal((await everything(log)).length, 1);
-  await log.release();
-  assert.equal(existsSync(log.path), false);
+  await using spool = new Spool(directory.path);
+  const places = await Promise.all([10, 70_000, 20].map((length, i) => spool.append(piece(i, length))));
+  for (const [i, { start, end }] of places.entries()) {
+    const { pieces, next } = await spool.read(start);
+    assert.equal(pieces[0]!.atNs, BigInt(i));
+    assert.ok(next >= end);
+  }
+  assert.deepEqual(await spool.read(spool.size), { pieces: [], next: spool.size });
 });
 
-test("logs of a builder that was killed are removed at the next start", () => {
+test("little output makes no file, and a file has no name that a killed builder could leave", async () => {
   using directory = scratch();
-  writeFileSync(join(directory.path, "dead.log"), "x");
-  removeLogs(directory.path);
+  await using small = new Spool(join(directory.path, "missing"));
+  await small.append(piece(1, 1000));
+  assert.equal(existsSync(join(directory.path, "missing")), false);
+  await using large = new Spool(directory.path);
+  await large.append(piece(1, 100_000));
   assert.deepEqual(readdirSync(directory.path), []);
+});
+
+test("a disk that does not take it: who appends and who follows are told, what came before is not lost", async () => {
+  using directory = scratch();
+  await using spool = new Spool(join(directory.path, "missing"));
+  await spool.append(piece(1, 1000));
+  await assert.rejects(spool.append(piece(2, 100_000)), /ENOENT/);
+  const heard: Piece[] = [];
+  await assert.rejects(async () => {
+    for await (const one of spool.follow()) heard.push(one);
+  }, /ENOENT/);
+  assert.deepEqual(plain(heard), [piece(1, 1000)]);
 });

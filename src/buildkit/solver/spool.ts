@@ -1,100 +1,165 @@
 /**
- * The log of a vertex on disk: whole, in frames, read again by offset for whoever joins later.
- * Lifecycle: `LogFile.create` -> `append`s, one after the other -> readers from any frame's offset, meanwhile and afterwards -> `retain` and
- * `release` count who needs it: the last release removes the file. A builder that was killed leaves files: `removeLogs` at its start.
+ * Output that somebody says faster than somebody else reads, kept whole: the first of it in memory, the rest in a file without a name. Any number
+ * of readers, each from the beginning, at its own pace.
+ * Lifecycle: `append`s -> `end` -> disposal, when nobody reads any more; meanwhile `follow`, or `read` by position.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
 
-export interface LogFrame {
-  readonly atNs: bigint;
+/** It is read again as it was appended, whole. */
+export interface Piece {
   readonly stream: 1 | 2;
+  readonly atNs: bigint;
   readonly data: Uint8Array;
 }
 
+/** From `start` to before `end`: positions count the bytes of all pieces with their headers. */
+export interface Extent {
+  readonly start: number;
+  readonly end: number;
+}
+
+const MEMORY_BYTES = 64 * 1024;
+const READ_BYTES = 256 * 1024;
 /** stream (1 byte), atNs (8), length (4). */
 const HEADER_BYTES = 13;
-export const MAX_FRAME_BYTES = 64 * 1024;
-const READ_BYTES = 256 * 1024;
-const ENDING = ".log";
 
-export class LogFile {
-  /** Whole frames that can be read. */
+export class Spool implements AsyncDisposable {
+  /** By their starts; what follows them is in the file. */
+  readonly #memory = new Map<number, Piece>();
+  #memoryEnd = 0;
+  /** Whole pieces that can be read. */
   #size = 0;
-  #users = 1;
+  #file: Promise<FileHandle> | undefined;
   #writing: Promise<unknown> = Promise.resolve();
+  #failure: unknown;
+  /** Nothing more comes. */
+  #over = false;
+  #changed = Promise.withResolvers<void>();
 
-  private constructor(
-    readonly path: string,
-    private readonly file: FileHandle,
-  ) {}
-
-  /** In use by the caller. */
-  static async create(directory: string): Promise<LogFile> {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const path = join(directory, `${randomBytes(8).toString("hex")}${ENDING}`);
-    return new LogFile(path, await open(path, "wx+", 0o600));
-  }
+  /** In `directory` the file is made, when it is needed. */
+  constructor(private readonly directory: string) {}
 
   get size(): number {
     return this.#size;
   }
 
-  /** Resolves when readers find it, with where it is. At most MAX_FRAME_BYTES. */
-  async append(frame: LogFrame): Promise<{ readonly start: number; readonly end: number }> {
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt8(frame.stream, 0);
-    header.writeBigInt64LE(frame.atNs, 1);
-    header.writeUInt32LE(frame.data.length, 9);
-    const write = this.#writing.then(() => this.#write(Buffer.concat([header, frame.data])));
-    this.#writing = write.catch(() => undefined); // Told to the caller.
+  /** Resolves when readers find it, with where it is. Rejects when it can't be written, which those who follow are told too. */
+  append(piece: Piece): Promise<Extent> {
+    if (!this.#file && this.#memoryEnd + HEADER_BYTES + piece.data.length <= MEMORY_BYTES) {
+      this.#memory.set(this.#size, piece);
+      this.#memoryEnd = this.#size + HEADER_BYTES + piece.data.length;
+      return Promise.resolve(this.#grow(piece));
+    }
+    this.#file ??= openUnnamed(this.directory);
+    const write = this.#writing.then(() => this.#write(piece));
+    this.#writing = write.catch((error: unknown) => {
+      this.#failure ??= error;
+      this.#wake();
+    });
     return write;
   }
 
-  /** The whole frames at `offset`, as many as fit into one read, and where the next ones begin. Empty at the end. */
-  async read(offset: number): Promise<{ readonly frames: readonly LogFrame[]; readonly next: number }> {
-    const buffer = Buffer.alloc(Math.min(READ_BYTES, this.#size - offset));
-    const { bytesRead } = await this.file.read(buffer, 0, buffer.length, offset);
-    if (bytesRead !== buffer.length) throw new HullError("internal", `${this.path} is shorter than it was written`);
-    const frames: LogFrame[] = [];
-    let at = 0;
-    while (at + HEADER_BYTES <= bytesRead) {
-      const end = at + HEADER_BYTES + buffer.readUInt32LE(at + 9);
-      if (end > bytesRead) break;
-      const stream = buffer.readUInt8(at) === 2 ? 2 : 1;
-      frames.push({ stream, atNs: buffer.readBigInt64LE(at + 1), data: buffer.subarray(at + HEADER_BYTES, end) });
-      at = end;
+  /** Nothing more is appended. */
+  end(): void {
+    void this.#writing.then(() => {
+      this.#over = true;
+      this.#wake();
+    });
+  }
+
+  /** The pieces at a position, as many as one read gives, and where the next ones begin. None at `size`. */
+  async read(at: number): Promise<{ readonly pieces: readonly Piece[]; readonly next: number }> {
+    const known = this.#memory.get(at);
+    if (known) return { pieces: [known], next: at + HEADER_BYTES + known.data.length };
+    if (at >= this.#size) return { pieces: [], next: at };
+    let bytes = await this.#bytes(at, Math.min(READ_BYTES, this.#size - at));
+    const first = pieceEnd(bytes, 0);
+    if (first > bytes.length) bytes = await this.#bytes(at, first);
+    return piecesOf(bytes, at);
+  }
+
+  /** Everything from the beginning, as it comes, until the end. */
+  async *follow(): AsyncGenerator<Piece> {
+    for (let at = 0; ; ) {
+      // As they are before looking: what comes while we look is seen by the next look.
+      const [changed, over] = [this.#changed.promise, this.#over];
+      const { pieces, next } = await this.read(at);
+      at = next;
+      yield* pieces;
+      if (pieces.length > 0) continue;
+      if (this.#failure !== undefined) throw this.#failure;
+      if (over) return;
+      await changed;
     }
-    return { frames, next: offset + at };
   }
 
-  retain(): void {
-    this.#users++;
-  }
-
-  async release(): Promise<void> {
-    if (--this.#users > 0) return;
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.end();
     await this.#writing;
-    await this.file.close();
-    await unlink(this.path);
+    await this.#file?.then(
+      (file) => file.close(),
+      () => undefined, // Told to those who appended.
+    );
   }
 
-  async #write(bytes: Buffer): Promise<{ readonly start: number; readonly end: number }> {
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+
+  #grow({ data }: Piece): Extent {
     const start = this.#size;
+    this.#size += HEADER_BYTES + data.length;
+    this.#wake();
+    return { start, end: this.#size };
+  }
+
+  async #write(piece: Piece): Promise<Extent> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const file = await this.#file!;
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt8(piece.stream, 0);
+    header.writeBigInt64LE(piece.atNs, 1);
+    header.writeUInt32LE(piece.data.length, 9);
+    const bytes = Buffer.concat([header, piece.data]);
     for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.#size + done);
+      const position = this.#size - this.#memoryEnd + done;
+      const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position);
       done += bytesWritten;
     }
-    this.#size += bytes.length;
-    return { start, end: this.#size };
+    return this.#grow(piece);
+  }
+
+  async #bytes(at: number, length: number): Promise<Buffer> {
+    const file = await this.#file!;
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, at - this.#memoryEnd);
+    if (bytesRead !== length) throw new HullError("internal", "output kept on disk is shorter than it was written");
+    return buffer;
   }
 }
 
-/** Before any log is made. */
-export function removeLogs(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(directory)) if (name.endsWith(ENDING)) unlinkSync(join(directory, name));
+const pieceEnd = (bytes: Buffer, at: number): number => at + HEADER_BYTES + bytes.readUInt32LE(at + 9);
+
+/** The whole ones of `bytes`, which stand at `start`. */
+function piecesOf(bytes: Buffer, start: number): { readonly pieces: readonly Piece[]; readonly next: number } {
+  const pieces: Piece[] = [];
+  let at = 0;
+  while (at + HEADER_BYTES <= bytes.length) {
+    const end = pieceEnd(bytes, at);
+    if (end > bytes.length) break;
+    const stream = bytes.readUInt8(at) === 2 ? 2 : 1;
+    pieces.push({ stream, atNs: bytes.readBigInt64LE(at + 1), data: bytes.subarray(at + HEADER_BYTES, end) });
+    at = end;
+  }
+  return { pieces, next: start + at };
+}
+
+async function openUnnamed(directory: string): Promise<FileHandle> {
+  const path = join(directory, `spool-${randomBytes(6).toString("hex")}`);
+  const file = await open(path, "wx+", 0o600);
+  await unlink(path);
+  return file;
 }
