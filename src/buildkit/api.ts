@@ -4,7 +4,8 @@
  * directions, are frames (src/platform/framed-socket.ts), whose end says that they are whole; after status 101 raw bytes.
  *
  * Lifecycle of a build: request line -> `{"status":100}` (it is taken up: the body may be sent) -> body in frames -> answer line -> the response in
- * frames -> one line, BuiltImages.
+ * frames -> one line, BuiltImages. With `upload` the daemon says first how it wants the body: BODY_IN_FRAMES, or BODY_TAKEN, whereupon only what
+ * had been received of it is sent in frames, as it was coded, and later BODY_WHOLE.
  * Closing the connection cancels it. An answer of 400 and above carries the message and ends it.
  */
 
@@ -12,6 +13,21 @@
 export const REFUSED_EXIT = 3;
 
 export const BUILDKITD_SOCKET = "buildkit/buildkitd.sock";
+
+/** Answers' statuses: the body is wanted in frames. */
+export const BODY_IN_FRAMES = 100;
+/** The client's connection is read from now on: do not, and send what has been received of the body. */
+export const BODY_TAKEN = 102;
+/** The connection is yours again. Its message: how many bytes behind the body's end were read. */
+export const BODY_WHOLE = 103;
+
+/** A connection of a process of this machine, from which a request's body can be read. */
+export interface UploadAt {
+  readonly pid: number;
+  readonly fd: number;
+  /** "chunked", or the number of bytes. */
+  readonly framing: string;
+}
 
 /** hold: answers as ping and keeps the connection, which tells of the daemon's end; it counts as no work. */
 export type BuilderRequestKind = "ping" | "hold" | "build" | "cancel" | "prune" | "usage" | "session" | "grpc";
@@ -28,10 +44,12 @@ export interface BuilderRequest {
   readonly traceparent: string;
   /** X-Docker-Expose-Session-*, by name in lower case: of session only. */
   readonly session: Readonly<Record<string, string>>;
+  /** Where the body of a build can be had; null: in frames. */
+  readonly upload: UploadAt | null;
 }
 
 export interface BuilderAnswer {
-  /** 100: go on; else HTTP's. */
+  /** Below 200: go on; else HTTP's. */
   readonly status: number;
   /** Of a failure, in Docker's words. */
   readonly message: string;

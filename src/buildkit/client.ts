@@ -19,6 +19,7 @@ export async function ask(
       version: "",
       traceparent: "",
       session: {},
+      upload: null,
       ...request,
     });
     await answerOf(connection);

@@ -191,9 +191,15 @@ static void run_ingest(int blob) {
   struct ingest_failure failure;
   snprintf(index, sizeof index, "/target/.index-%u", count++);
   if (mkdir("/target/.store", 0700) && errno != EEXIST) return; /* a file that a case has put there */
-  const struct ingest_options options = {.store = "/target/.store", .index = index, .most_holes = 1 << 20};
+  struct ingest_options options = {.store = "/target/.store", .index = index, .most_holes = 1 << 20};
+  struct body body = {0};
+  char framing[32];
+  snprintf(framing, sizeof framing, "%zu", work_length);
   if (ftruncate(blob, (off_t)work_length) || lseek(blob, 0, SEEK_SET)) die("the case's file");
+  /* The archive as a request's body, now and then taken for a chunked one. */
+  if (below(2) && body_open(&body, -1, blob, below(8) ? framing : "chunked") == 0) options.body = &body;
   int error = ingest_stream(blob, &options, &failure);
+  body_close(&body);
   if (error && !*failure.text) fprintf(stderr, "a failure without words: %s\n", strerror(-error)), abort();
   if (error && access(index, F_OK) == 0) fprintf(stderr, "an index of what was refused: %s\n", failure.text), abort();
 }

@@ -20,6 +20,7 @@ struct ingest {
   struct tar tar;
   struct objects objects;
   struct index index;
+  const struct body *body;
   const char *problem; /* words of ours */
   char entry[256];
 };
@@ -120,7 +121,8 @@ static int take_all(struct ingest *g) {
 }
 
 static void tell(const struct ingest *g, int error, struct ingest_failure *f) {
-  const char *words = g->problem ? g->problem : g->index.problem ? g->index.problem : *g->tar.text ? g->tar.text : g->in.problem ? g->in.problem : strerror(-error);
+  const char *body = g->body ? g->body->problem : NULL;
+  const char *words = body ? body : g->problem ? g->problem : g->index.problem ? g->index.problem : *g->tar.text ? g->tar.text : g->in.problem ? g->in.problem : strerror(-error);
   snprintf(f->entry, sizeof f->entry, "%s", g->index.problem && g->index.path ? g->index.path : g->entry);
   f->offset = g->tar.entry_offset;
   if (*f->entry) snprintf(f->text, sizeof f->text, "\"%.250s\": %s", f->entry, words);
@@ -132,10 +134,12 @@ int ingest_stream(int fd, const struct ingest_options *options, struct ingest_fa
   struct ingest *g = calloc(1, sizeof *g);
   if (!g) return -ENOMEM;
   mode_t mask = umask(0);
+  g->body = options->body;
   int error = objects_open(&g->objects, options->store);
   if (error) g->problem = "the store can't be opened";
   g->objects.most_holes = options->most_holes;
   if (error == 0) error = inflate_open(&g->in, fd, false);
+  if (error == 0 && options->body) inflate_from(&g->in, body_read, options->body);
   if (error == 0) error = tar_open(&g->tar, &g->in);
   if (error == 0) error = take_all(g);
   if (error == 0) error = index_write(&g->index, options->index);
@@ -149,18 +153,40 @@ int ingest_stream(int fd, const struct ingest_options *options, struct ingest_fa
   return error;
 }
 
+/* "PID:FD:FRAMING", told on stdout whether it could be had. */
+static int open_body(struct body *body, const char *from) {
+  int pid, fd, framing = 0;
+  if (sscanf(from, "%d:%d:%n", &pid, &fd, &framing) != 2 || framing == 0) return -EINVAL;
+  int connection = body_connection(pid, fd);
+  if (connection < 0) return printf("refused %s\n", strerror(-connection)) < 0 || fflush(stdout) ? -EPIPE : -ESRCH;
+  int error = body_open(body, STDIN_FILENO, connection, from + framing);
+  if (error == 0 && (puts("taken") < 0 || fflush(stdout))) error = -EPIPE;
+  return error;
+}
+
 int ingest_main(int argc, char **argv) {
-  static const struct option long_options[] = {{"store", required_argument, NULL, 's'}, {"index", required_argument, NULL, 'i'}, {0}};
-  static const char usage[] = "usage: keel ingest --store DIRECTORY --index FILE";
+  static const struct option long_options[] = {
+      {"store", required_argument, NULL, 's'}, {"index", required_argument, NULL, 'i'}, {"connection", required_argument, NULL, 'c'}, {0}};
+  static const char usage[] = "usage: keel ingest --store DIRECTORY --index FILE [--connection PID:DESCRIPTOR:(chunked|BYTES)]";
   struct ingest_options options = {.most_holes = MOST_HOLES};
   struct ingest_failure failure;
+  struct body body;
+  const char *connection = NULL;
   for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
     if (option == 's') options.store = optarg;
     else if (option == 'i') options.index = optarg;
+    else if (option == 'c') connection = optarg;
     else return archive_report(EINVAL, usage, "", 0);
   }
   if (!options.store || !options.index || optind != argc) return archive_report(EINVAL, usage, "", 0);
   prctl(PR_SET_NAME, "keel-ingest");
+  if (connection) {
+    int error = open_body(&body, connection);
+    if (error) return archive_report(error, error == -EINVAL ? usage : "the connection can't be had", "", 0);
+    options.body = &body;
+  }
   int error = ingest_stream(0, &options, &failure);
-  return error ? archive_report(error, *failure.text ? failure.text : strerror(-error), failure.entry, failure.offset) : 0;
+  if (error) return archive_report(error, *failure.text ? failure.text : strerror(-error), failure.entry, failure.offset);
+  if (connection) printf("rest %zu\n", body_rest(&body));
+  return 0;
 }

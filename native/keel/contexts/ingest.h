@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "body.h"
 #include "tar.h"
 
 enum { OBJECT_NAME_BYTES = 2 * SHA256_BYTES + 1 + 16 + 1, INGEST_MOST_ENTRIES = 4 * 1000 * 1000 };
@@ -50,6 +51,7 @@ void objects_close(struct objects *objects);
 
 struct ingest_options {
   const char *store, *index;
+  struct body *body;          /* the tar comes from there; NULL: from the descriptor */
   uint64_t most_holes;
 };
 

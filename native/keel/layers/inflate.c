@@ -20,6 +20,11 @@ int inflate_open(struct inflate *s, int fd, bool hashing) {
   return -ENOMEM;
 }
 
+void inflate_from(struct inflate *s, ssize_t (*read_more)(void *from, void *into, size_t room), void *from) {
+  s->read_more = read_more;
+  s->from = from;
+}
+
 void inflate_close(struct inflate *s) {
   if (s->kind == INFLATE_GZIP) inflateEnd(&s->gzip);
   ZSTD_freeDCtx(s->zstd);
@@ -33,13 +38,19 @@ static int broken(struct inflate *s, const char *problem) {
   return -EBADMSG;
 }
 
+static ssize_t more(struct inflate *s, void *into, size_t room) {
+  if (s->read_more) return s->read_more(s->from, into, room);
+  ssize_t n;
+  while ((n = read(s->fd, into, room)) < 0 && errno == EINTR) {}
+  return n < 0 ? -errno : n;
+}
+
 /* More input behind what is there. 0 (input_ended may be set now) or -errno. */
 static int fill(struct inflate *s) {
   if (s->in_at == s->in_end) s->in_at = s->in_end = 0;
   if (s->in_end == IN_BYTES || s->input_ended) return 0;
-  ssize_t n;
-  while ((n = read(s->fd, s->in + s->in_end, IN_BYTES - s->in_end)) < 0 && errno == EINTR) {}
-  if (n < 0) return -errno;
+  ssize_t n = more(s, s->in + s->in_end, IN_BYTES - s->in_end);
+  if (n < 0) return (int)n;
   if (n == 0) s->input_ended = true;
   if (s->hashing) sha256_add(&s->stored, s->in + s->in_end, (size_t)n);
   s->stored_bytes += (uint64_t)n;

@@ -17,6 +17,8 @@ enum inflate_kind { INFLATE_UNKNOWN, INFLATE_PLAIN, INFLATE_GZIP, INFLATE_ZSTD }
 
 struct inflate {
   int fd;
+  ssize_t (*read_more)(void *from, void *into, size_t room); /* NULL: read(2) of fd */
+  void *from;
   bool hashing;                    /* false: counts only */
   bool input_ended, member_open;
   enum inflate_kind kind;
@@ -33,6 +35,8 @@ struct inflate {
 int inflate_open(struct inflate *stream, int fd, bool hashing);
 /* The next plain bytes: how many there are (at least 1), 0 at the end, -EBADMSG for a malformed or truncated stream, -errno. */
 ssize_t inflate_peek(struct inflate *stream, const uint8_t **bytes);
+/* The stream comes from a function: bytes, 0 at its end, or -errno. Before anything is read. */
+void inflate_from(struct inflate *stream, ssize_t (*read_more)(void *from, void *into, size_t room), void *from);
 void inflate_take(struct inflate *stream, size_t count);
 /* Reads exactly `length`; fewer at the end of the stream, or -errno. */
 ssize_t inflate_read(struct inflate *stream, void *into, size_t length);

@@ -11,15 +11,17 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { member, paxRecords, tarOf } from "../../keel/tar-harness.ts";
 import { codeOf, messageOf } from "../../platform/errors.ts";
+import { descriptorOf, readOn, stopReading } from "../../platform/paused-socket.ts";
 import type { FileEntry } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
 import { decodeIndex } from "../files/tree-index.ts";
-import { ingestArchive } from "./apply-archive.ts";
+import { ingestArchive, ingestUpload } from "./apply-archive.ts";
 
 const never = new AbortController().signal;
 let root: string;
@@ -236,3 +238,61 @@ test("a time that no clock shows is refused", async () => {
   const tar = tarOf(paxRecords({ mtime: "9999999999999" }), member({ name: "a", bytes: Buffer.from("x") }));
   await assert.rejects(take(tar), /its time is out of range/);
 });
+
+test("a body on a connection of ours is read by keel: what we had received first, then the rest, and nothing of the next request is lost", async () => {
+  const store = newStore();
+  const bytes = Buffer.alloc(700_000, "b");
+  const body = tarOf(member({ name: "a", bytes }));
+  const socketPath = join(root, "socket");
+  const accepted = Promise.withResolvers<Socket>();
+  using server = new DisposableServer(accepted.resolve, socketPath);
+  await server.listening;
+  const client = connect(socketPath);
+  client.write(body.subarray(0, 300_000));
+  const socket = await accepted.promise;
+  const received: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => received.push(chunk));
+  const index = join(root, "index-of-upload");
+  const at = { pid: process.pid, fd: descriptorOf(socket)!, framing: String(body.length) };
+  async function* taken(): AsyncGenerator<Buffer> {
+    await stopReading(socket);
+    client.write(Buffer.concat([body.subarray(300_000), Buffer.from("next")]));
+    yield* received.splice(0);
+  }
+  let rest = -1;
+  const whole = async (bytesBehind: number) => {
+    rest = bytesBehind;
+    readOn(socket);
+  };
+  assert.equal(await ingestUpload({ at, taken, whole }, { objects: store.objects, index, signal: never }), true);
+  assert.deepEqual(
+    decodeIndex(readFileSync(index)).map(({ path, size }) => [path, size]),
+    [["a", bytes.length]],
+  );
+  assert.equal(rest, 4);
+  const after = new Promise((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk.toString())));
+  client.write("more");
+  assert.equal(await after, "more");
+  client.destroy();
+});
+
+test("a connection that can't be had is left as it is", async () => {
+  const { objects } = newStore();
+  const at = { pid: process.pid, fd: 999_999, framing: "chunked" };
+  const upload = { at, taken: () => assert.fail("taken"), whole: () => assert.fail("whole") };
+  assert.equal(await ingestUpload(upload, { objects, index: join(root, "none"), signal: never }), false);
+});
+
+class DisposableServer implements Disposable {
+  readonly #server: Server;
+  readonly listening: Promise<void>;
+
+  constructor(onConnection: (socket: Socket) => void, path: string) {
+    this.#server = createServer(onConnection);
+    this.listening = new Promise((resolve) => this.#server.listen(path, resolve));
+  }
+
+  [Symbol.dispose](): void {
+    this.#server.close();
+  }
+}

@@ -18,7 +18,7 @@ test("what clients sent stays over the builder's restarts, but not over the mach
     const receiver = () => new ContextReceiver({ keel, directory, warn: (message) => assert.fail(message) });
     await receiver().recover();
     const tree = await receiver().receive(
-      body(tarOf(member({ name: "a", bytes: Buffer.from("x") }))),
+      { body: body(tarOf(member({ name: "a", bytes: Buffer.from("x") }))) },
       AbortSignal.timeout(60_000),
     );
     assert.deepEqual(

@@ -7,7 +7,7 @@ import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { FileTree } from "../files/entry.ts";
-import { ingestArchive } from "./apply-archive.ts";
+import { ingestArchive, ingestUpload, type Upload } from "./apply-archive.ts";
 import { entriesIn } from "./worker-files.ts";
 
 export interface ReceiverOptions {
@@ -15,6 +15,11 @@ export interface ReceiverOptions {
   /** `<data-root>/buildkit/contexts` */
   readonly directory: string;
   readonly warn: (message: string) => void;
+}
+
+export interface ContextBody {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly upload?: Upload | undefined;
 }
 
 export class ContextReceiver {
@@ -46,16 +51,19 @@ export class ContextReceiver {
     writeFileSync(mark, boot);
   }
 
-  async receive(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<FileTree> {
+  /** A tar. Where `upload` says that keel can read it itself, its bytes do not pass through here. */
+  async receive({ body, upload }: ContextBody, signal: AbortSignal): Promise<FileTree> {
     const name = `incoming-${randomBytes(8).toString("hex")}`;
     const path = join(this.options.directory, name);
     mkdirSync(path, { mode: 0o700 });
     try {
-      const archive = join(path, "archive");
-      await spool(body, archive);
-      const index = join(path, "index");
-      await ingestArchive(archive, { objects: this.#objects, index, signal });
-      return { entries: await entriesIn(index), source: { kind: "store", directory: this.#objects } };
+      const target = { objects: this.#objects, index: join(path, "index"), signal };
+      if (!upload || !(await ingestUpload(upload, target))) {
+        const archive = join(path, "archive");
+        await spool(body, archive);
+        await ingestArchive(archive, target);
+      }
+      return { entries: await entriesIn(target.index), source: { kind: "store", directory: this.#objects } };
     } finally {
       // Nobody waits for it.
       this.#remove(name).catch((error: unknown) => this.options.warn(`${path}: ${messageOf(error)}`));

@@ -2,8 +2,9 @@
 import { familiarReference, type Reference } from "../../oci/reference.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 import type { FramedSocket } from "../../platform/framed-socket.ts";
-import type { BuiltImages } from "../api.ts";
+import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
+import type { ContextBody } from "../context/receive.ts";
 import type { FileTree } from "../files/entry.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
 import type { Downloads } from "../solver/ports.ts";
@@ -22,10 +23,7 @@ export interface ReceivedContext extends AsyncDisposable {
 
 export interface ClassicParts extends ImageBuildParts {
   /** Takes the body of a build, a tar in any compression, into the store of contexts. Waits its turn. */
-  readonly receive: (
-    body: AsyncIterable<Uint8Array>,
-    options: { build: string; signal: AbortSignal },
-  ) => Promise<ReceivedContext>;
+  readonly receive: (body: ContextBody, options: { build: string; signal: AbortSignal }) => Promise<ReceivedContext>;
   readonly images: BaseImages;
   readonly downloads: Downloads;
   /** Stores the image and gives it its names; Docker's id. */
@@ -48,7 +46,7 @@ export async function classicBuild(parts: ClassicParts, call: ClassicCall): Prom
       "unimplemented",
       `building from ${options.remote} is not available yet: send its files as the context`,
     );
-  await using context = await parts.receive(connection, { build: call.id, signal });
+  await using context = await parts.receive(bodyOf(call), { build: call.id, signal });
   const { name, data, tree } = await findDockerfile(context.tree, options.dockerfile);
   await using logs = new VertexLogs(parts.scratch);
   const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, logs });
@@ -63,6 +61,21 @@ export async function classicBuild(parts: ClassicParts, call: ClassicCall): Prom
   }
   await connection.writeEnd();
   await connection.writeLine(built);
+}
+
+/** As hulld can give it. */
+function bodyOf({ connection, request: { upload } }: ClassicCall): ContextBody {
+  if (!upload) return { body: connection };
+  const say = (status: number, message = "") => connection.writeLine({ status, message });
+  async function* inFrames(): AsyncGenerator<Buffer> {
+    await say(BODY_IN_FRAMES);
+    yield* connection;
+  }
+  async function* taken(): AsyncGenerator<Buffer> {
+    await say(BODY_TAKEN);
+    yield* connection;
+  }
+  return { body: inFrames(), upload: { at: upload, taken, whole: (rest) => say(BODY_WHOLE, String(rest)) } };
 }
 
 interface Running {

@@ -110,7 +110,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     ...classic,
     contexts: new ClientContexts({
       directory: join(own, "contexts"),
-      receive: async (body, options) => (await classic.receive(body, options)).tree,
+      receive: async (body, options) => (await classic.receive({ body }, options)).tree,
     }),
     exports: { store },
     cache: cacheView(whole),

@@ -1,6 +1,13 @@
 /** Joins a client's request with hull-buildkitd: bytes both ways, each side at the pace of the slower one. hulld looks at heads only. */
 import type { Socket } from "node:net";
-import type { BuilderRequest, BuiltImages } from "../../buildkit/api.ts";
+import {
+  BODY_IN_FRAMES,
+  BODY_TAKEN,
+  BODY_WHOLE,
+  type BuilderRequest,
+  type BuiltImages,
+  type UploadAt,
+} from "../../buildkit/api.ts";
 import { answerOf, ask } from "../../buildkit/client.ts";
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { FramedSocket } from "../../platform/framed-socket.ts";
@@ -29,8 +36,10 @@ export async function askBuilder(
   port: BuilderPort,
   kind: BuilderRequest["kind"],
   request: ApiRequest,
+  upload: UploadAt | null = null,
 ): Promise<FramedSocket> {
   const asked = {
+    upload,
     kind,
     query: request.query.toString(),
     version: request.version,
@@ -47,9 +56,16 @@ export async function askBuilder(
   }
 }
 
+/** Where hull-buildkitd can read a request's body without us; null: it can't. */
+export function uploadAt({ body }: ApiRequest): UploadAt | null {
+  const { descriptor, framing } = body;
+  if (descriptor === undefined || body.isEmpty) return null;
+  return { pid: process.pid, fd: descriptor, framing: framing.kind === "length" ? String(framing.bytes) : "chunked" };
+}
+
 /** Runs a build to its end; what it made is told to `onBuilt` before the client is told that it is over. */
 export async function passBuild(
-  connection: FramedSocket,
+  { connection, upload }: { connection: FramedSocket; upload: UploadAt | null },
   {
     request,
     response,
@@ -59,9 +75,10 @@ export async function passBuild(
   using cut = connection;
   const gone = () => cut[Symbol.dispose]();
   request.signal.addEventListener("abort", gone, { once: true });
-  const sent = sendBody(request.body, connection);
+  const sender = new BodySender(request.body, connection);
+  if (!upload) sender.inFrames();
   try {
-    const { status } = await answerOf(connection);
+    const status = await sender.answer();
     const out = response.stream(status, "application/json");
     try {
       for await (const piece of connection) await out.write(piece);
@@ -73,7 +90,50 @@ export async function passBuild(
   } finally {
     request.signal.removeEventListener("abort", gone);
     gone();
-    await sent;
+    await sender[Symbol.asyncDispose]();
+  }
+}
+
+/** Sends a body as the daemon wants it. Lifecycle: (`inFrames`) -> `answer` -> disposal, when the connection has ended. */
+class BodySender implements AsyncDisposable {
+  #sent: Promise<void> = Promise.resolve();
+  #taken = false;
+
+  constructor(
+    private readonly body: RequestBody,
+    private readonly connection: FramedSocket,
+  ) {}
+
+  inFrames(): void {
+    this.#sent = sendBody(this.body, this.connection);
+  }
+
+  /** The status of the response. Throws the daemon's refusal. */
+  async answer(): Promise<number> {
+    for (;;) {
+      const { status, message } = await answerOf(this.connection);
+      if (status === BODY_IN_FRAMES) this.inFrames();
+      else if (status === BODY_TAKEN) await this.#give();
+      else if (status === BODY_WHOLE) this.#takeBack(message === "0");
+      else return status;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#taken) this.#takeBack(false);
+    await this.#sent;
+  }
+
+  async #give(): Promise<void> {
+    this.#taken = true;
+    const head = await this.body.detach();
+    await this.connection.write(head);
+    await this.connection.writeEnd();
+  }
+
+  #takeBack(whole: boolean): void {
+    this.#taken = false;
+    this.body.attach({ whole });
   }
 }
 

@@ -6,7 +6,7 @@ import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { Route } from "../http/route.ts";
 import type { Images } from "../images/service.ts";
-import { askBuilder, type BuilderPort, passBuild } from "./pass-through.ts";
+import { askBuilder, type BuilderPort, passBuild, uploadAt } from "./pass-through.ts";
 import { passUpgraded } from "./upgraded.ts";
 
 export interface BuildPorts {
@@ -28,8 +28,9 @@ export const buildRoutes = (ports: BuildPorts): readonly Route[] => [
 ];
 
 async function build({ builder, images }: BuildPorts, request: ApiRequest, response: ApiResponse): Promise<void> {
-  const connection = await askBuilder(builder, "build", request);
-  await passBuild(connection, { request, response, onBuilt: (built) => take(images, built) });
+  const upload = uploadAt(request);
+  const connection = await askBuilder(builder, "build", request, upload);
+  await passBuild({ connection, upload }, { request, response, onBuilt: (built) => take(images, built) });
 }
 
 /** What was built is known before the client asks for it. */

@@ -1,6 +1,7 @@
 /** The body of one request as chunks: exactly Content-Length bytes, or chunked coding decoded (RFC 9112 section 7.1). */
 import { Buffer } from "node:buffer";
 import { HullError } from "../../platform/errors.ts";
+import { descriptorOf } from "../../platform/paused-socket.ts";
 import type { BodyFraming } from "./head.ts";
 import type { Input } from "./input.ts";
 
@@ -9,6 +10,8 @@ const MAX_LINE_BYTES = 8 * 1024;
 export class RequestBody implements AsyncIterable<Buffer> {
   #finished: boolean;
   #started = false;
+  /** Another process has read of it: where the next request begins is not known here. */
+  #lost = false;
   readonly #chunks: AsyncGenerator<Buffer>;
 
   /** `onFirstRead` runs before the first wait for bytes (100 Continue). */
@@ -35,6 +38,26 @@ export class RequestBody implements AsyncIterable<Buffer> {
     return this.#finished;
   }
 
+  /** Where another process of this machine could read it: the connection's descriptor. Undefined: it can't. */
+  get descriptor(): number | undefined {
+    return this.#started || this.#finished ? undefined : descriptorOf(this.input.socket);
+  }
+
+  /** From now on another process reads the connection, until `attach`. Answers what has been received of the body, in its coding. */
+  detach(): Promise<Buffer> {
+    if (!this.#started) this.onFirstRead();
+    this.#started = true;
+    this.#lost = true;
+    return this.input.detach();
+  }
+
+  /** The other process is done. `whole`: it has read to the end of the body and not behind it. */
+  attach({ whole }: { readonly whole: boolean }): void {
+    this.#lost = !whole;
+    this.#finished = whole;
+    this.input.attach();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     for (let chunk = await this.read(); chunk; chunk = await this.read()) yield chunk;
   }
@@ -42,6 +65,7 @@ export class RequestBody implements AsyncIterable<Buffer> {
   /** The next bytes; undefined at the end. Throws invalid-argument when the connection ends before the body does. */
   async read(): Promise<Buffer | undefined> {
     if (this.#finished) return undefined;
+    if (this.#lost) throw new HullError("internal", "the body was read by another process");
     if (!this.#started) this.onFirstRead();
     this.#started = true;
     const { value, done } = await this.#chunks.next();
@@ -64,6 +88,7 @@ export class RequestBody implements AsyncIterable<Buffer> {
 
   /** Throws away at most `limit` bytes that the handler did not want; false when there is more. */
   async drain(limit: number): Promise<boolean> {
+    if (this.#lost) return false;
     if (!this.#started && this.framing.kind === "length" && this.framing.bytes > limit) return false;
     let left = limit;
     while (left >= 0) {

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { HullError, messageOf } from "../../platform/errors.ts";
+import { readOn } from "../../platform/paused-socket.ts";
 import { RequestBody } from "./body.ts";
 import { MAX_HEAD_BYTES, parseHead, type RequestHead } from "./head.ts";
 import { Input } from "./input.ts";
@@ -72,7 +73,7 @@ function closeLingering(input: Input): void {
   const { socket } = input;
   input.release();
   socket.on("data", () => {});
-  socket.resume();
+  readOn(socket);
   socket.end();
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   timer.unref();

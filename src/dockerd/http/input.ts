@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { readOn, stopReading } from "../../platform/paused-socket.ts";
 
 const READ_AHEAD_BYTES = 256 * 1024;
 
@@ -56,6 +57,19 @@ export class Input {
     if (chunk.length === 0) return;
     this.#chunks.unshift(chunk);
     this.#bytes += chunk.length;
+  }
+
+  /** Reads no more until `attach`: another process does. What had been received and not taken is the caller's. */
+  async detach(): Promise<Buffer> {
+    await stopReading(this.socket);
+    const head = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    this.#bytes = 0;
+    return head;
+  }
+
+  attach(): void {
+    readOn(this.socket);
   }
 
   /** Gives the socket away, paused; returns what had been read ahead of the new owner. */
