@@ -3,11 +3,13 @@
 import { messageOf } from "../platform/errors.ts";
 import { openLog } from "../platform/log.ts";
 import { writeNow } from "../platform/standard-output.ts";
+import { TRANSFER_ARGUMENT } from "../registry/transfer/protocol.ts";
 import { startDaemon } from "./daemon.ts";
 import { parseOptions, usage } from "./options.ts";
 
 /** Serves until SIGTERM or SIGINT; shims and what runs in them stay. Exit code 1: it could not start, 2: wrong flags. */
 export async function main(argv: string[]): Promise<number> {
+  if (argv[0] === TRANSFER_ARGUMENT) return (await import("../registry/transfer/worker.ts")).serveTransfers();
   let options: ReturnType<typeof parseOptions>;
   try {
     options = parseOptions(argv);

@@ -11,9 +11,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   keel: ["keel", "platform", "trace"],
   oci: ["oci", "platform"],
   runc: ["runc", ...base],
-  containerd: ["containerd", "runc", ...base],
+  containerd: ["containerd", "registry/client", "registry/transfer", "runc", ...base],
   network: ["network", ...base],
-  registry: ["registry", "containerd/client.ts", "containerd/gen", ...base],
+  registry: ["registry", ...base],
   buildkit: [
     "buildkit",
     "runc",
@@ -26,6 +26,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   dockerd: [
     "dockerd",
+    "registry/client",
     "runc",
     "buildkit/api.ts",
     "buildkit/client.ts",
@@ -37,7 +38,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   doctor: ["doctor", ...base],
   web: ["web", ...base],
-  cli: ["cli", "doctor", "buildkit/files", "buildkit/gen", "platform", "trace", "oci", "dockerd/api"],
+  cli: [
+    "cli",
+    "registry/client",
+    "doctor",
+    "buildkit/files",
+    "buildkit/gen",
+    "platform",
+    "trace",
+    "oci",
+    "dockerd/api",
+  ],
 };
 
 const importLine = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"(\.[^"]+)"|import\("(\.[^"]+)"\)/g;
