@@ -9,6 +9,8 @@ export interface BuildRequest {
   readonly dialect: Dialect;
   readonly dockerfile: { readonly name: string; readonly data: Buffer };
   readonly target: string;
+  /** Every stage is planned, not only what the target needs: for checks. */
+  readonly everyStage?: boolean;
   /** "linux/amd64"; empty: this machine's. */
   readonly platforms: readonly string[];
   readonly buildArgs: Readonly<Record<string, string>>;
@@ -18,6 +20,8 @@ export interface BuildRequest {
   readonly noCacheFilter: readonly string[];
   readonly pull: boolean;
   readonly network: "default" | "host" | "none";
+  /** Of commands; "": each has one of its own. */
+  readonly hostname?: string;
   readonly extraHosts: readonly string[];
   /** What the client and the daemon both allow: "security.insecure". */
   readonly entitlements?: readonly string[];
@@ -25,6 +29,8 @@ export interface BuildRequest {
   /** --build-context NAME=...: "docker-image://alpine", "context" (the client sends it under this name), a URL. */
   readonly namedContexts: Readonly<Record<string, string>>;
   readonly contexts: Contexts;
+  /** Patterns of the main context's ignore file, as far as the daemon knows it; asked for any number of times. */
+  readonly ignored: () => Promise<readonly string[]>;
   readonly downloads: Downloads;
   readonly secrets: Secrets;
   readonly images: BaseImages;

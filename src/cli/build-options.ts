@@ -19,6 +19,10 @@ export const buildFlags: readonly Flag[] = [
   flag("list", "build-arg", "Set build-time variables"),
   flag("list", "cache-from", "Images to consider as cache sources"),
   flag("string", "cgroup-parent", "Set the parent cgroup for the RUN instructions during build"),
+  flag("string", "call", 'Set method for evaluating build ("check", "outline", "targets")', {
+    default: '"build"',
+  }),
+  flag("bool", "check", 'Shorthand for "--call=check"'),
   flag("bool", "compress", "Compress the build context using gzip"),
   flag("int", "cpu-period", "Limit the CPU CFS (Completely Fair Scheduler) period"),
   flag("int", "cpu-quota", "Limit the CPU CFS (Completely Fair Scheduler) quota"),
@@ -66,7 +70,7 @@ export const buildFlags: readonly Flag[] = [
 
 const buildkitOnly = [
   ...["allow", "annotation", "attest", "build-context", "cache-to", "no-cache-filter", "output", "secret", "ssh"],
-  ...["metadata-file", "provenance", "sbom", "push", "explain-context"],
+  ...["metadata-file", "provenance", "sbom", "push", "explain-context", "call", "check"],
 ];
 
 /** Throws unimplemented, naming the flag, for what the classic protocol cannot say. */

@@ -81,9 +81,11 @@ export async function readDockerfile(
   return { name, data, ignore: ignore && parseIgnoreFile(ignore, ownIgnore) };
 }
 
-/** Patterns of the context's own ignore file. */
-export async function readIgnoreFile(asked: Omit<DirectoryRequest, "follow" | "exclude">): Promise<readonly string[]> {
+/** Patterns of the context's own ignore file, and its size. */
+export async function readIgnoreFile(
+  asked: Omit<DirectoryRequest, "follow" | "exclude">,
+): Promise<{ readonly patterns: readonly string[]; readonly bytes: number }> {
   const files = await readFiles({ ...asked, follow: [".dockerignore"], exclude: [] });
   const data = files.get(".dockerignore");
-  return data ? parseIgnoreFile(data) : [];
+  return { patterns: data ? parseIgnoreFile(data) : [], bytes: data?.length ?? 0 };
 }

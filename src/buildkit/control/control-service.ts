@@ -5,7 +5,6 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { hostPlatform } from "../../oci/platform.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
-import type { BuiltImage } from "../build.ts";
 import type {
   Control,
   PruneRequest,
@@ -15,7 +14,7 @@ import type {
 } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb.ts";
 import type { Builds } from "./builds.ts";
-import { buildDockerfile, type FrontendParts } from "./dockerfile-frontend.ts";
+import { buildDockerfile, type FrontendParts, type FrontendResult } from "./dockerfile-frontend.ts";
 import { type ExporterAnswer, type ExportParts, exporterNamed } from "./exporters.ts";
 import { internalStep } from "./internal-step.ts";
 import { LiveBuild } from "./live-build.ts";
@@ -91,7 +90,8 @@ async function solve(
   parts.builds.add(live);
   const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
   try {
-    const images = await imagesOf(parts, { live, request, signal });
+    const { images, answer } = await resultOf(parts, { live, request, signal });
+    if (answer) return { ExporterResponse: { ...answer } };
     const answers: ExporterAnswer[] = [];
     for (const { run, exporter } of exporters) {
       const step = () => run(parts.exports, { exporter, images, signal });
@@ -118,12 +118,15 @@ interface Asked {
 }
 
 /** Built here when the request names a frontend; else the client drives the build and returns its result. */
-async function imagesOf(parts: ControlParts, { live, request, signal }: Asked): Promise<readonly BuiltImage[]> {
-  if (request.Frontend === "") return live.returned(signal);
+async function resultOf(
+  parts: ControlParts,
+  { live, request, signal }: Asked,
+): Promise<Pick<FrontendResult, "images" | "answer">> {
+  if (request.Frontend === "") return { images: await live.returned(signal), answer: undefined };
   if (request.Frontend !== "dockerfile.v0")
     throw new HullError("unimplemented", `frontend ${request.Frontend} is not available: use dockerfile.v0`);
   const { FrontendAttrs: attributes, Entitlements: entitlements } = request;
   const result = await buildDockerfile(parts, { live, attributes, entitlements, signal });
   live.holds.use(result);
-  return result.images;
+  return result;
 }

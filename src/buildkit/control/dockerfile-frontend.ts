@@ -1,7 +1,9 @@
 /** The Dockerfile frontend on a client's session: options and directories of the client in, images out. */
+import { formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/image-build.ts";
+import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
 import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Downloads } from "../solver/ports.ts";
@@ -9,7 +11,7 @@ import { buildFailure } from "./build-failure.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
 import { clientSecrets } from "./client-secrets.ts";
 import { type FrontendOptions, parseFrontendAttributes } from "./frontend-attributes.ts";
-import { internalStep } from "./internal-step.ts";
+import { internalStep, stepId } from "./internal-step.ts";
 import type { LiveBuild } from "./live-build.ts";
 import type { Session, Sessions } from "./session.ts";
 import { type ContextStore, syncedContexts } from "./synced-contexts.ts";
@@ -33,19 +35,24 @@ export interface FrontendCall {
 export interface FrontendResult extends AsyncDisposable {
   readonly images: readonly BuiltImage[];
   readonly multiPlatform: boolean;
+  /** What a sub-request answers, in the place of images. */
+  readonly answer: RequestAnswer | undefined;
 }
 
 /** Its disposal lets go of the images' layers. */
 export async function buildDockerfile(parts: FrontendParts, call: FrontendCall): Promise<FrontendResult> {
   const options = parseFrontendAttributes(call.attributes);
-  refuse(options);
+  if (options.contextUrl !== "")
+    throw new HullError("unimplemented", `building from ${options.contextUrl} is not available yet: use a directory`);
   const { live, signal } = call;
   const session = await parts.sessions.get(live.sessionId, signal);
   const dockerfile = await loadDockerfile(parts, call, { options, session });
   live.source = { file: dockerfile.name, data: dockerfile.data };
   const request = buildRequest(parts, call, { options, session, dockerfile });
   try {
-    return await buildImages(parts, request, options);
+    if (options.request === "") return await buildImages(parts, request, options);
+    const answer = await answerRequest(options.request, request);
+    return { images: [], multiPlatform: false, answer, [Symbol.asyncDispose]: async () => {} };
   } catch (error) {
     throw buildFailure(error, live.source);
   }
@@ -59,17 +66,11 @@ async function buildImages(
   const build: ImageBuild = await planImages(parts, request);
   try {
     const images = await build.finish();
-    return { images, multiPlatform, [Symbol.asyncDispose]: () => build[Symbol.asyncDispose]() };
+    return { images, multiPlatform, answer: undefined, [Symbol.asyncDispose]: () => build[Symbol.asyncDispose]() };
   } catch (error) {
     await build[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-function refuse({ request, contextUrl }: FrontendOptions): void {
-  if (request !== "") throw new HullError("unimplemented", `the request ${request} of a frontend is not available yet`);
-  if (contextUrl !== "")
-    throw new HullError("unimplemented", `building from ${contextUrl} is not available yet: use a directory`);
 }
 
 interface Loaded {
@@ -90,8 +91,20 @@ async function loadDockerfile(
 ): Promise<ClientDockerfile> {
   const { fileName } = loaded.options;
   const session = await sessionOf(parts, loaded, "dockerfile", signal);
-  const name = `[internal] load build definition from ${fileName}`;
-  return internalStep(live.listen, name, () => readDockerfile({ session, signal }, fileName));
+  const name = definitionStep(fileName);
+  return internalStep(live.listen, name, async (step) => {
+    const found = await readDockerfile({ session, signal }, fileName);
+    step.transferred("dockerfile", found.data.length);
+    return found;
+  });
+}
+
+const definitionStep = (fileName: string): string => `[internal] load build definition from ${fileName}`;
+
+/** Warnings that belong to no vertex are the Dockerfile's. */
+function withPlace(listener: BuildListener, fileName: string): BuildListener {
+  const id = stepId(definitionStep(fileName));
+  return (event) => listener(event.kind === "warning" && event.id === "" ? { ...event, id } : event);
 }
 
 interface Given extends Loaded {
@@ -101,41 +114,78 @@ interface Given extends Loaded {
 function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): BuildRequest {
   const { live, signal, entitlements } = call;
   const { options, session, dockerfile } = given;
-  const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits } = options;
+  const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
+  const ignored = ignoredOnce(parts, call, given);
   return {
     id: live.ref,
     dialect: "buildkit",
     dockerfile: { name: dockerfile.name, data: dockerfile.data },
-    ...{ target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, entitlements },
+    ...{ target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname, entitlements },
     platforms: options.platforms,
     namedContexts: options.namedContexts,
-    contexts: contextsOf(parts, call, given),
+    contexts: contextsOf(parts, call, { ...given, ignored }),
+    ignored: () => ignored("context"),
     downloads: parts.downloads,
     secrets: clientSecrets(session, parts.scratch),
-    images: parts.images,
-    listener: live.listen,
+    images: toldImages(parts.images, live.listen),
+    listener: withPlace(live.listen, dockerfile.name),
     signal,
   };
 }
 
-function contextsOf(parts: FrontendParts, { live, signal }: FrontendCall, given: Given): BuildRequest["contexts"] {
-  const { options, dockerfile } = given;
-  const listener: BuildListener = live.listen;
-  const sessionFor = (directory: string) => sessionOf(parts, given, directory, signal);
+/** What is left out of a directory of the client, by its name; each ignore file is asked for once. */
+function ignoredOnce(parts: FrontendParts, { live, signal }: FrontendCall, given: Given) {
+  const known = new Map<string, Promise<readonly string[]>>();
+  const load = async (directory: string): Promise<readonly string[]> => {
+    if (directory === "context" && given.dockerfile.ignore) return given.dockerfile.ignore;
+    const name =
+      directory === "context" ? "[internal] load .dockerignore" : `[context ${directory}] load .dockerignore`;
+    const session = await sessionOf(parts, given, directory, signal);
+    return internalStep(live.listen, name, async (step) => {
+      const { patterns, bytes } = await readIgnoreFile({ session, directory, signal });
+      step.transferred("context", bytes);
+      return directory === "context" ? patterns : keepingBuildFiles(patterns, undefined);
+    });
+  };
+  return (directory: string): Promise<readonly string[]> => {
+    const found = known.get(directory) ?? load(directory);
+    found.catch(() => undefined); // Told to those that wait for it.
+    known.set(directory, found);
+    return found;
+  };
+}
+
+type IgnoredDirectories = { readonly ignored: ReturnType<typeof ignoredOnce> };
+
+function contextsOf(
+  parts: FrontendParts,
+  { live, signal }: FrontendCall,
+  given: Given & IgnoredDirectories,
+): BuildRequest["contexts"] {
   return syncedContexts({
     store: parts.contexts,
     build: live.ref,
-    sessionOf: sessionFor,
+    sessionOf: (directory) => sessionOf(parts, given, directory, signal),
     keyOf: (directory, session) =>
-      JSON.stringify([session.facts.sharedKey, options.sharedKeys[directory] ?? "", directory]),
-    ignored: async (directory) => {
-      if (directory === "context" && dockerfile.ignore) return dockerfile.ignore;
-      const step =
-        directory === "context" ? "[internal] load .dockerignore" : `[context ${directory}] load .dockerignore`;
-      const session = await sessionFor(directory);
-      const patterns = await internalStep(listener, step, () => readIgnoreFile({ session, directory, signal }));
-      return directory === "context" ? patterns : keepingBuildFiles(patterns, undefined);
-    },
-    listener,
+      JSON.stringify([session.facts.sharedKey, given.options.sharedKeys[directory] ?? "", directory]),
+    ignored: given.ignored,
+    listener: live.listen,
   });
+}
+
+/** Looked up in steps of their own, one per image and platform. */
+const toldImages = (images: BaseImages, listener: BuildListener): BaseImages => ({
+  resolve: (reference, options) => {
+    const name = `[internal] load metadata for ${fullName(reference)}`;
+    return internalStep(listener, name, () => images.resolve(reference, options), options.platform);
+  },
+});
+
+/** "docker.io/library/busybox:latest"; an image's id is no name. */
+function fullName(reference: string): string {
+  try {
+    return formatReference(withDefaultTag(parseReference(reference)));
+  } catch {
+    return reference;
+  }
 }

@@ -2,6 +2,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { HullError } from "../../platform/errors.ts";
 import type { BuiltImage } from "../build.ts";
+import type { RequestAnswer } from "../daemon/sub-requests.ts";
 import type { LLBBridge, Result, SolveRequest } from "../gen/moby/buildkit/v1/frontend/gateway_pb.ts";
 import { returnedFailure } from "./build-failure.ts";
 import type { Builds } from "./builds.ts";
@@ -48,12 +49,17 @@ async function solve(parts: GatewayParts, request: SolveRequest, { live, context
     throw new HullError("unimplemented", "only Dockerfiles are built: LLB and other frontends are not available yet");
   const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
   const asked = { live, attributes: request.FrontendOpt, entitlements: live.entitlements, signal };
-  const { images, multiPlatform, ...result } = await buildDockerfile(parts, asked);
+  const result = await buildDockerfile(parts, asked);
   live.holds.use(result);
+  const { images, multiPlatform, answer } = result;
+  if (answer) return { result: { result: { case: "ref" as const, value: { id: "" } }, metadata: bytesOf(answer) } };
   return { result: resultOf(live, images, multiPlatform) };
 }
 
 const configOf = (image: BuiltImage): Buffer => Buffer.from(JSON.stringify(image.config));
+
+const bytesOf = (answer: RequestAnswer): Record<string, Buffer> =>
+  Object.fromEntries(Object.entries(answer).map(([name, text]) => [name, Buffer.from(text)]));
 
 function resultOf(live: LiveBuild, images: readonly BuiltImage[], multiPlatform: boolean) {
   const [first] = images;

@@ -89,7 +89,7 @@ async function sync(parts: SyncedContextsParts, vertex: ContextVertex, signal: A
     withoutRacy([...new Map([...before, ...entries.map((one) => [one.path, one] as const)]).values()]),
   );
   progress.end();
-  return { entries, source: { kind: "store", directory: store.directory } };
+  return { entries, source: { kind: "store", directory: store.directory }, ignored: exclude };
 }
 
 const sameFile = (before: FileEntry | undefined, now: FileEntry): boolean =>

@@ -8,7 +8,7 @@ import { planText } from "../graph/plan-harness.ts";
 import type { BuildEvent } from "../progress.ts";
 import { readDockerfileOf, tellWarnings } from "./build-checks.ts";
 
-type Asked = Pick<BuildRequest, "dialect" | "dockerfile" | "buildArgs" | "listener">;
+type Asked = Pick<BuildRequest, "dialect" | "dockerfile" | "buildArgs" | "listener" | "ignored">;
 
 const asked = (text: string, more: Partial<Asked> = {}): BuildRequest =>
   ({
@@ -16,13 +16,14 @@ const asked = (text: string, more: Partial<Asked> = {}): BuildRequest =>
     dockerfile: { name: "Dockerfile", data: Buffer.from(text) },
     buildArgs: {},
     listener: () => {},
+    ignored: async () => [],
     ...more,
   }) as Asked as BuildRequest;
 
 async function warningsOf(text: string, more: Partial<Asked> = {}): Promise<readonly string[]> {
   const told: BuildEvent[] = [];
   const request = asked(text, { ...more, listener: (event) => told.push(event) });
-  tellWarnings(request, readDockerfileOf(request), await planText(text, { dialect: request.dialect }));
+  await tellWarnings(request, readDockerfileOf(request), await planText(text, { dialect: request.dialect }));
   return told.map((event) => (event.kind === "warning" ? event.short : event.kind));
 }
 

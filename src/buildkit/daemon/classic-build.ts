@@ -174,6 +174,7 @@ function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: G
     namedContexts: {},
     entitlements: [],
     contexts: { tree: async () => tree },
+    ignored: async () => [], // What the client left out, it does not say.
     downloads: parts.downloads,
     secrets: { secret: async () => undefined, sshAgent: async () => undefined },
     images: parts.images,

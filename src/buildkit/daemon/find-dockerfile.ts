@@ -75,7 +75,13 @@ async function read(tree: FileTree, entry: FileEntry): Promise<Buffer> {
 async function withoutIgnored(tree: FileTree, dockerfile: string): Promise<FileTree> {
   const list = tree.entries.find(({ path, kind }) => path === IGNORE_FILE && kind === "file");
   if (!list) return tree;
-  const matcher = new IgnorePatterns(parseIgnoreFile(await read(tree, list)));
+  const ignored = parseIgnoreFile(await read(tree, list));
+  const matcher = new IgnorePatterns(ignored);
   const removed = [IGNORE_FILE, dockerfile].filter((path) => matcher.matches(path));
-  return removed.length === 0 ? tree : { ...tree, entries: tree.entries.filter(({ path }) => !removed.includes(path)) };
+  const { entries } = tree;
+  return {
+    ...tree,
+    ignored,
+    entries: removed.length === 0 ? entries : entries.filter(({ path }) => !removed.includes(path)),
+  };
 }

@@ -102,7 +102,7 @@ function shortened(draft: ImageDraft, count: number): ImageDraft {
 /** Throws a SourceError for what is wrong with the Dockerfile; not-found for a base image. */
 export async function planImages(parts: ImageBuildParts, request: BuildRequest): Promise<ImageBuild> {
   const dockerfile = readDockerfileOf(request);
-  const plan = await planBuild(request, dockerfile);
-  tellWarnings(request, dockerfile, plan);
+  const [plan] = await Promise.all([planBuild(request, dockerfile), request.ignored()]);
+  await tellWarnings(request, dockerfile, plan);
   return new ImageBuild(parts, request, plan);
 }

@@ -40,4 +40,6 @@ export type TreeSource =
 export interface FileTree {
   readonly entries: readonly FileEntry[];
   readonly source: TreeSource;
+  /** Patterns that left files out of it: for the reason why something is missing. */
+  readonly ignored?: readonly string[];
 }

@@ -1,5 +1,6 @@
 /** Why a source of COPY or ADD is not there, in the words of each builder, and what was probably meant. */
 import { HullError } from "../../platform/errors.ts";
+import { IgnorePatterns } from "./ignore.ts";
 import type { SelectRequest } from "./select.ts";
 import { nearestPath, type TreeView } from "./tree-view.ts";
 
@@ -7,7 +8,8 @@ type Asked = Pick<SelectRequest, "instruction" | "dialect" | "isContext" | "igno
 
 /** The facts name the path, the suggestion and the ignore pattern for programs. */
 export function notFound(view: TreeView, asked: Asked, path: string): HullError {
-  const pattern = asked.isContext ? asked.ignored?.reason(path) : undefined;
+  const { ignored = [] } = asked;
+  const pattern = asked.isContext && ignored.length > 0 ? new IgnorePatterns(ignored).reason(path) : undefined;
   const near = pattern === undefined ? nearestPath(view, path) : undefined;
   const facts = {
     path: `/${path}`,

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HullError } from "../../platform/errors.ts";
 import type { FileTree } from "./entry.ts";
-import { IgnorePatterns } from "./ignore.ts";
 import { type Destination, namesDirectory, parentOwner, placeSelection } from "./place.ts";
 import { type SelectRequest, selectSources } from "./select.ts";
 import { directory, file, tree } from "./tree-harness.ts";
@@ -176,7 +175,7 @@ function failure(line: string, more: Partial<SelectRequest> = {}): string {
 const checksum = "not-found: failed to compute cache key: failed to calculate checksum:";
 
 test("a missing source is told in the builder's words, with what was probably meant", () => {
-  const ignored = new IgnorePatterns(["*.log", "dist"]);
+  const ignored = ["*.log", "dist"];
   const table: readonly (readonly [line: string, message: string, more?: Partial<SelectRequest>])[] = [
     ["pakage.json", `${checksum} "/pakage.json": not found (did you mean "/package.json"?)`],
     ["readme.md", `${checksum} "/readme.md": not found (did you mean "/README.md"?)`],

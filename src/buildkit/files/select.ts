@@ -22,8 +22,8 @@ export interface SelectRequest {
   readonly dialect: Dialect;
   /** The main or a named context, whose missing files may be ignored ones. */
   readonly isContext: boolean;
-  /** Of the context, for the reason why something is missing. */
-  readonly ignored: IgnorePatterns | undefined;
+  /** Patterns that left files of it out, for the reason why something is missing. */
+  readonly ignored?: readonly string[] | undefined;
   /** The sources are names (a downloaded file), not patterns. */
   readonly literal: boolean;
 }

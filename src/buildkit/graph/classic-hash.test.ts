@@ -31,7 +31,7 @@ const tree = { entries: [directory(""), directory("d"), entry("d/x"), entry("d/y
 async function hashOf(sources: readonly string[], isContext: boolean): Promise<string> {
   const selection = selectSources(tree, {
     ...{ sources, excludes: [], parents: false, dialect: "classic", instruction: "COPY", isContext },
-    ...{ ignored: undefined, literal: false },
+    literal: false,
   });
   const hashAfter = async (header: Buffer, { path }: FileEntry) =>
     createHash("sha256")

@@ -12,13 +12,14 @@ import type {
   TextInstruction,
 } from "../dockerfile/ast.ts";
 import { expandWords } from "../dockerfile/expand.ts";
+import { declareArguments } from "./arguments.ts";
 import { expandIn } from "./expansion.ts";
 import { parsePorts } from "./exposed-ports.ts";
 import { goDuration, goList, goQuoteList, goQuoteNumber } from "./go-format.ts";
 import { type Healthcheck, type RunConfig, withEnvironment } from "./run-config.ts";
 import { checkSignal } from "./signal-names.ts";
 import { recordedChange, type StageState, type StageWork, shellOf } from "./stage-state.ts";
-import { declareArguments, lastSet, stageScope } from "./variables.ts";
+import { lastSet, stageScope } from "./variables.ts";
 
 const configured = (state: StageState, change: Partial<RunConfig>): StageState => ({
   ...state,

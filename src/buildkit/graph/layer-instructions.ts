@@ -66,7 +66,7 @@ export function applyRun(instruction: RunInstruction, state: StageState, work: S
     mounts,
     network: networkOf(instruction, work),
     security: instruction.security === "insecure" ? "insecure" : "sandbox",
-    hostname: work.request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME ?? "",
+    hostname: work.request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || (work.request.hostname ?? ""),
     extraHosts: work.request.extraHosts,
     limits: work.request.limits,
     pipes,

@@ -10,6 +10,7 @@ import type { Dockerfile } from "../dockerfile/ast.ts";
 import { expand } from "../dockerfile/expand.ts";
 import { ContextUse } from "./context-use.ts";
 import { Origins } from "./origins.ts";
+import { type Outline, outlineOf } from "./outline.ts";
 import type { BuildPlan, PlanWarning } from "./plan.ts";
 import { type PlannedPlatform, planPlatform } from "./plan-platform.ts";
 import type { Globals } from "./stage-state.ts";
@@ -21,6 +22,21 @@ import { declareGlobals, proxyNames } from "./variables.ts";
  * images.
  */
 export async function planBuild(request: BuildRequest, dockerfile: Dockerfile): Promise<BuildPlan> {
+  return (await plan(request, dockerfile)).plan;
+}
+
+/** What the target takes from its client. Throws as `planBuild`. */
+export async function planOutline(request: BuildRequest, dockerfile: Dockerfile): Promise<Outline> {
+  const { planned } = await plan(request, dockerfile);
+  return outlineOf({ request, dockerfile, ...planned[0]!.outlined });
+}
+
+interface Planned {
+  readonly plan: BuildPlan;
+  readonly planned: readonly PlannedPlatform[];
+}
+
+async function plan(request: BuildRequest, dockerfile: Dockerfile): Promise<Planned> {
   const host = formatPlatform(hostPlatform());
   const contexts = new ContextUse(host);
   const origins = new Origins(request, contexts);
@@ -47,13 +63,16 @@ export async function planBuild(request: BuildRequest, dockerfile: Dockerfile): 
       });
     }),
   );
-  return {
-    platforms: planned.map(({ argumentNames: _names, checked: _checked, ...platform }) => platform),
+  const made: BuildPlan = {
+    platforms: planned.map(
+      ({ argumentNames: _names, checked: _checked, outlined: _outlined, ...platform }) => platform,
+    ),
     warnings: [...warnings.values()],
     checked: planned[0]!.checked,
     usedContexts: contexts.finish(),
     unusedBuildArgs: unusedBuildArgs(request, planned),
   };
+  return { plan: made, planned };
 }
 
 function globalsFor(target: Platform, request: BuildRequest, dockerfile: Dockerfile): Globals {

@@ -55,9 +55,14 @@ const unused = (): never => {
 };
 
 /** The images "base" and "busybox" are there. */
-export function planText(text: string, { known = {}, asked = [], ...given }: PlanOptions = {}): Promise<BuildPlan> {
+export function planText(text: string, options: PlanOptions = {}): Promise<BuildPlan> {
+  const request = requestFor(text, options);
+  return planBuild(request, parseDockerfile(request.dockerfile.data, "Dockerfile"));
+}
+
+export function requestFor(text: string, { known = {}, asked = [], ...given }: PlanOptions = {}): BuildRequest {
   const images = { base: baseImage("base"), busybox: baseImage("busybox"), ...known };
-  const request: BuildRequest = {
+  return {
     id: "test",
     dialect: "buildkit",
     dockerfile: { name: "Dockerfile", data: Buffer.from(text) },
@@ -73,6 +78,7 @@ export function planText(text: string, { known = {}, asked = [], ...given }: Pla
     limits,
     namedContexts: {},
     contexts: { tree: unused },
+    ignored: async () => [],
     downloads: { http: unused, git: unused },
     secrets: { secret: unused, sshAgent: unused },
     images: {
@@ -87,7 +93,6 @@ export function planText(text: string, { known = {}, asked = [], ...given }: Pla
     signal: new AbortController().signal,
     ...given,
   };
-  return planBuild(request, parseDockerfile(request.dockerfile.data, "Dockerfile"));
 }
 
 /** Results as if every vertex had made one layer named after it; layers of vertices that `empty` names have nothing in them. */

@@ -5,6 +5,7 @@ import type { BuildRequest } from "../build.ts";
 import type { Dockerfile } from "../dockerfile/ast.ts";
 import type { ContextUse } from "./context-use.ts";
 import { type Origins, type Outside, unresolved } from "./origins.ts";
+import type { OutlinedStages } from "./outline.ts";
 import type { CheckedFacts, ImageDraft, PlanWarning, PlatformPlan, Step } from "./plan.ts";
 import { argumentNames, type PlannedStage, plainSteps, planStage, stageNumbering } from "./plan-stage.ts";
 import { linkOf, linksOf, reachable, refuseCycles } from "./stage-links.ts";
@@ -32,6 +33,7 @@ export interface PlatformPlanning {
 export interface PlannedPlatform extends PlatformPlan {
   readonly argumentNames: ReadonlySet<string>;
   readonly checked: CheckedFacts;
+  readonly outlined: OutlinedStages;
 }
 
 export async function planPlatform(planning: PlatformPlanning): Promise<PlannedPlatform> {
@@ -41,7 +43,8 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
   const target = targetIndex(parsed, request.target);
   const nodes = (dialect === "classic" ? parsed.slice(0, target + 1) : parsed).map((node) => standIn(node, planning));
   refuseCycles(nodes, { dockerfile, dialect });
-  const found = await findOutside(nodes, target, planning);
+  const isWhole = request.everyStage === true && request.target === "";
+  const found = await findOutside(nodes, isWhole ? nodes.keys() : [target], planning);
   const planned = new Map<number, PlannedStage>();
   for (const index of [...found.needed].sort((a, b) => a - b)) {
     planned.set(index, planNeeded(index, { planning, found, planned, target }));
@@ -58,6 +61,7 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
     }),
     steps: stepsOf(found.nodes.slice(0, target + 1), planned, dockerfile),
     argumentNames: argumentNames(found.nodes, dockerfile),
+    outlined: { target, nodes: found.nodes, stages: planned, globals: planning.globals },
     checked: {
       platformArgs: planning.globals.platform,
       built: found.needed,
@@ -89,14 +93,15 @@ interface Found {
 }
 
 /** Base images may bring triggers, which may need further stages and images: until nothing new is needed. */
-async function findOutside(all: StageNode[], target: number, planning: PlatformPlanning): Promise<Found> {
+async function findOutside(all: StageNode[], wanted: Iterable<number>, planning: PlatformPlanning): Promise<Found> {
+  const targets = [...wanted];
   const { dockerfile, request } = planning;
   const source = { dockerfile, dialect: request.dialect };
   const starts = new Map<number, Outside>();
   const sources = new Map<string, Outside>();
   const nodes = all;
   for (;;) {
-    const needed = reachable(target, nodes, source);
+    const needed = reachable(targets, nodes, source);
     const newStarts = [...needed].filter((index) => nodes[index]!.origin.kind !== "stage" && !starts.has(index));
     const newSources = [...needed]
       .flatMap((index) => linksOf(index, nodes, source))

@@ -76,9 +76,13 @@ export interface LinkSource {
   readonly dialect: Dialect;
 }
 
-/** The stages that a target needs, itself included. */
-export function reachable(target: number, nodes: readonly StageNode[], source: LinkSource): ReadonlySet<number> {
-  const found = new Set([target]);
+/** The stages that targets need, themselves included. */
+export function reachable(
+  targets: Iterable<number>,
+  nodes: readonly StageNode[],
+  source: LinkSource,
+): ReadonlySet<number> {
+  const found = new Set(targets);
   // A set grows while it is walked.
   for (const index of found) {
     const { origin } = nodes[index]!;

@@ -3,7 +3,7 @@
  * always wins over an ARG, for BuildKit the last of them does.
  */
 import type { ArgInstruction } from "../dockerfile/ast.ts";
-import { type ExpandMode, expand, type Scope } from "../dockerfile/expand.ts";
+import type { ExpandMode, Scope } from "../dockerfile/expand.ts";
 import { byBytes, variableName, variableValue } from "./run-config.ts";
 import type { Argument, Globals, StageState, StageWork } from "./stage-state.ts";
 
@@ -11,9 +11,6 @@ import type { Argument, Globals, StageState, StageWork } from "./stage-state.ts"
 export const proxyNames: ReadonlySet<string> = new Set(
   ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"].flatMap((name) => [name, name.toLowerCase()]),
 );
-
-/** Arguments to BuildKit itself: no variables of the stage. */
-const notInEnvironment: ReadonlySet<string> = new Set(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"]);
 
 /** What FROM may use. */
 export const globalScope = (globals: Globals): Scope => ({
@@ -111,43 +108,13 @@ function buildkitVariables(state: StageState, work: StageWork): CommandVariables
   };
 }
 
-/** ARG: the state with the arguments in scope, and their text in the history. */
-export function declareArguments(
-  instruction: ArgInstruction,
-  state: StageState,
-  work: StageWork,
-): { readonly state: StageState; readonly text: string } {
-  const mode = { escape: work.dockerfile.directives.escape };
-  const texts: string[] = [];
-  let now = state;
-  for (const arg of instruction.args) {
-    // The classic builder expands the whole line first, BuildKit one after another.
-    const before = work.request.dialect === "classic" ? state : now;
-    const own = arg.value === undefined ? undefined : expand(arg.value, stageScope(before, work), mode);
-    const value = work.request.dialect === "classic" ? own : chosenValue(arg.name, own, work);
-    texts.push(value === undefined ? arg.name : `${arg.name}=${value}`);
-    now = withArgument(now, { name: arg.name, value });
-  }
-  return { state: now, text: `ARG ${texts.join(" ")}` };
-}
-
-const chosenValue = (name: string, own: string | undefined, { request, globals }: StageWork): string | undefined =>
-  ownValue(request.buildArgs, name) ?? own ?? globalScope(globals).find(name);
-
-function withArgument(state: StageState, arg: Argument): StageState {
-  const at = state.args.findIndex(({ name }) => name === arg.name);
-  const args = at < 0 ? [...state.args, arg] : state.args.with(at, arg);
-  const kept = arg.value === undefined || notInEnvironment.has(arg.name);
-  return { ...state, args, environment: kept ? state.environment : lastSet(state.environment, formatArgument(arg)) };
-}
-
 /** BuildKit's environment: what is set again moves to the end. */
 export const lastSet = (environment: readonly string[], entry: string): readonly string[] => [
   ...environment.filter((other) => variableName(other) !== variableName(entry)),
   entry,
 ];
 
-const formatArgument = ({ name, value }: Argument): string => `${name}=${value ?? ""}`;
+export const formatArgument = ({ name, value }: Argument): string => `${name}=${value ?? ""}`;
 
-const ownValue = (record: Readonly<Record<string, string>>, name: string): string | undefined =>
+export const ownValue = (record: Readonly<Record<string, string>>, name: string): string | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;

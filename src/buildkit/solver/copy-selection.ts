@@ -27,7 +27,7 @@ export function selectFor(vertex: CopyVertex, tree: FileTree): CopySource {
     ...{ sources, excludes, parents, dialect },
     instruction: instructionOf(vertex),
     isContext: from.kind === "context",
-    ignored: undefined,
+    ignored: tree.ignored,
     literal: from.kind === "http",
   });
   return { tree, selection, content: `${shapeOf(selection)}:${contentKey(selection)}` };
@@ -42,7 +42,6 @@ export function mountContent(tree: FileTree, path: string): string {
     dialect: "buildkit",
     instruction: "COPY",
     isContext: false,
-    ignored: undefined,
     literal: true,
   });
   return contentKey(selection);

@@ -1,13 +1,15 @@
 /** `hull build` over BuildKit's protocol. */
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
 import { isTerminal } from "../../platform/standard-output.ts";
 import { isQuiet } from "../build-options.ts";
 import type { Invocation } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
 import { printLine, write } from "../streams/output.ts";
+import { parseCall, tellCall } from "./call.ts";
 import { contextReport } from "./context-report.ts";
-import { failureReport } from "./failure-report.ts";
+import { failureReport, warningsReport } from "./failure-report.ts";
 import { lookAhead } from "./look-ahead.ts";
 import { nodeId, sharedKey } from "./node-id.ts";
 import { parseOutputs } from "./outputs.ts";
@@ -23,7 +25,8 @@ import { type ListedFile, Listings } from "./tree-walk.ts";
 
 export async function buildWithBuildkit({ flags, operands, session }: Invocation): Promise<number> {
   refuseAbsent(flags);
-  const outputs = parseOutputs(flags);
+  const call = parseCall(flags);
+  const outputs = call ? [] : parseOutputs(flags);
   const entitlements = entitlementsOf(flags);
   const [secrets, agents] = [parseSecrets(flags.list("secret")), parseAgents(flags.list("ssh"))];
   using source = await openSource({
@@ -45,7 +48,11 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   };
   const building = runBuild({
     address: session.address,
-    attributes: { ...frontendAttributes(flags, source.dockerfile), ...contextAttributes(source, node) },
+    attributes: {
+      ...frontendAttributes(flags, source.dockerfile),
+      ...contextAttributes(source, node),
+      ...(call && { requestid: `frontend.${call.name}` }),
+    },
     exporters: outputs.map(({ exporter }) => exporter),
     entitlements,
     contents: { directories, secrets, agents, configDirectory, onListed },
@@ -54,14 +61,21 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   });
   building.catch(() => undefined); // Awaited below.
   await lookAhead(directories.get("context")!, source, over.signal).catch(() => undefined);
-  const answer = await building.catch((error: unknown) => {
+  const answer = await building.catch(async (error: unknown) => {
+    await tellWarnings(flags, display);
     if (error instanceof HullError && error.facts.status !== undefined) throw error; // The engine's refusal, not the build's.
     throw new ExitError(1, failureReport(error, display.trace));
   });
+  if (!call) await tellWarnings(flags, display);
+  if (call) return tellCall({ call, facts: answer.facts, file: shownDockerfile(flags, operands[0]!) });
   if (flags.bool("explain-context")) await write("stderr", contextReport(listed));
   await tellAnswer({ flags, answer });
   return 0;
 }
+
+/** As buildx calls it: below the context as that was given, or as --file has it. */
+const shownDockerfile = (flags: Invocation["flags"], context: string): string =>
+  flags.text("file") ?? (context === "-" ? "Dockerfile" : join(context, "Dockerfile"));
 
 function directoriesOf({ context, dockerfileDirectory, named }: BuildSource): Map<string, Listings> {
   const main = new Listings(context);
@@ -97,6 +111,12 @@ function displayFor(asked: string | undefined, isQuietBuild: boolean): Display {
     place: "docker:default",
     colors: (process.env.NO_COLOR ?? "") === "",
   });
+}
+
+/** Where they would not stand between other things. */
+async function tellWarnings(flags: Invocation["flags"], { trace }: Display): Promise<void> {
+  if (isQuiet(flags) || flags.text("progress") === "rawjson") return;
+  await write("stderr", warningsReport(trace, flags.bool("debug")));
 }
 
 interface Told {

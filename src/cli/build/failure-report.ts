@@ -1,7 +1,8 @@
 /** What buildx prints of a build that failed: the end of the step's output, its place in the Dockerfile, the error. */
-import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { type Source, SourceSchema } from "../../buildkit/gen/errdefs/errdefs_pb.ts";
 import { StatusSchema } from "../../buildkit/gen/google/rpc/status_pb.ts";
+import type { VertexWarning } from "../../buildkit/gen/moby/buildkit/v1/control_pb.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 import { DETAILS_FACT } from "../../platform/grpc/call-failure.ts";
 import { type BuildTrace, formatSeconds } from "./progress/trace.ts";
@@ -32,7 +33,22 @@ function sourcesOf(error: unknown): Source[] {
     .map(({ value }) => fromJsonString(SourceSchema, Buffer.from(value).toString()));
 }
 
-function excerpt({ info, ranges }: Source): string {
+/** What buildx prints of the warnings of a build; "" without any. `whole`: with their reasons, pages and lines. */
+export function warningsReport({ warnings }: BuildTrace, whole: boolean): string {
+  if (warnings.length === 0) return "";
+  const count = warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`;
+  const lines = warnings.map((warning) => ` - ${Buffer.from(warning.short)}\n${whole ? detailsOf(warning) : ""}`);
+  return `\n ${count} found${whole ? "" : " (use --debug to expand)"}:\n${lines.join("")}`;
+}
+
+function detailsOf({ detail, url, info, ranges }: VertexWarning): string {
+  const page = url === "" ? "" : `More info: ${url}\n`;
+  const place = info ? excerpt(create(SourceSchema, { info, ranges })) : "";
+  return `${detail.map((text) => `${Buffer.from(text)}\n`).join("")}${page}${place}\n`;
+}
+
+/** The lines of a place, those around it, and marks. */
+export function excerpt({ info, ranges }: Source): string {
   if (!info || ranges.length === 0) return "";
   const lines = Buffer.from(info.data).toString().split("\n");
   const first = Math.min(...ranges.map(({ start }) => start?.line ?? 1));

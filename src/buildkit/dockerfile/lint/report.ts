@@ -1,7 +1,8 @@
 /** What a check of a Dockerfile answers: the documents of BuildKit's sub-request `frontend.lint`, and warnings as events of a build. */
 import type { SourceRange } from "../../graph/vertex.ts";
 import type { BuildEvent } from "../../progress.ts";
-import { formatExcerpt, type SourceError } from "../source-error.ts";
+import { goJson, locationDocument } from "../location-document.ts";
+import { formatExcerpt } from "../source-error.ts";
 import { formatShort } from "./lint.ts";
 import type { LintWarning } from "./rule.ts";
 
@@ -9,8 +10,8 @@ export interface Checked {
   readonly file: string;
   readonly data: Buffer;
   readonly warnings: readonly LintWarning[];
-  /** Of a Dockerfile that cannot be built at all. */
-  readonly error: SourceError | undefined;
+  /** Of a Dockerfile that cannot be built at all, with its place where it has one. */
+  readonly error: { readonly message: string; readonly range?: SourceRange } | undefined;
 }
 
 /** By the names that the result's metadata has. */
@@ -59,11 +60,11 @@ function formatJson({ file, data, warnings, error }: Checked): string {
   const document = {
     warnings: warnings.length === 0 ? null : warnings.map(warningDocument),
     sources: [{ filename: file, data: data.toString("base64"), definition: {}, language: "Dockerfile" }],
-    ...(error && { buildError: { message: error.message, location: locationDocument(error.range) } }),
+    ...(error && {
+      buildError: { message: error.message, location: error.range ? locationDocument(error.range) : {} },
+    }),
   };
-  // As Go writes it, so that the same check gives the same bytes.
-  const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(document, null, 2).replace(/[<>&\u2028\u2029]/g, escaped);
+  return goJson(document);
 }
 
 const warningDocument = ({ rule, description, url, message, location }: LintWarning): object => ({
@@ -73,10 +74,3 @@ const warningDocument = ({ rule, description, url, message, location }: LintWarn
   detail: message,
   location: locationDocument(location),
 });
-
-/** One range per line. */
-function locationDocument({ startLine, endLine }: SourceRange): object {
-  if (startLine < 1) return {};
-  const lines = Array.from({ length: endLine - startLine + 1 }, (_, index) => startLine + index);
-  return { ranges: lines.map((line) => ({ start: { line }, end: { line } })) };
-}
