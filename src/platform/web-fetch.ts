@@ -17,6 +17,8 @@ export interface WebRequest {
   /** A stream goes out with the length that the headers give, else in chunks. */
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array> | undefined;
   readonly tls?: ClientTls | undefined;
+  /** "http://proxy:3128"; undefined: as the environment says. */
+  readonly proxy?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -30,7 +32,7 @@ export interface WebResponse {
 
 export type Fetch = (request: WebRequest) => Promise<WebResponse>;
 
-export const webFetch: Fetch = async ({ method, url, headers, body, tls, signal }) => {
+export const webFetch: Fetch = async ({ method, url, headers, body, tls, proxy, signal }) => {
   const options = {
     method,
     headers,
@@ -39,6 +41,7 @@ export const webFetch: Fetch = async ({ method, url, headers, body, tls, signal 
     timeout: false,
     ...(body !== undefined && { body, duplex: "half" }),
     ...(signal !== undefined && { signal }),
+    ...(proxy !== undefined && { proxy }),
     ...(tls !== undefined && { tls: tlsOptions(tls) }),
   };
   return (await fetch(url, options as RequestInit)) as unknown as WebResponse;

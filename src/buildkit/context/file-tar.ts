@@ -26,12 +26,7 @@ export class FileTar implements AsyncIterable<Uint8Array> {
   begin(entry: FileEntry): Promise<void> {
     const name = String(this.#count++);
     this.#size = this.#left = entry.size;
-    const mtime = paxRecord("mtime", `${entry.mtimeNs / 1_000_000_000n}.${nanoseconds(entry.mtimeNs)}`);
-    const size = entry.size > MAX_OCTAL ? paxRecord("size", String(entry.size)) : "";
-    const records = Buffer.from(mtime + size);
-    const pax = header({ name: "pax", type: "x", mode: 0o600, uid: 0, gid: 0, size: records.length });
-    const own = header({ name, type: "0", ...entry, size: Math.min(entry.size, MAX_OCTAL) });
-    return this.#put(Buffer.concat([pax, records, padding(records.length), own]));
+    return this.#put(fileTarHead({ ...entry, name }));
   }
 
   /** Throws when it is more than the file was said to have. */
@@ -93,6 +88,24 @@ export class FileTar implements AsyncIterable<Uint8Array> {
       });
   }
 }
+
+export interface FileTarPlace extends Pick<FileEntry, "mode" | "uid" | "gid" | "mtimeNs" | "size"> {
+  readonly name: string;
+}
+
+/** What stands before a member's bytes, whatever its attributes. */
+export const TAR_HEAD_BYTES = 3 * BLOCK;
+
+export function fileTarHead({ name, mtimeNs, size, ...attributes }: FileTarPlace): Buffer {
+  const time = paxRecord("mtime", `${mtimeNs / 1_000_000_000n}.${nanoseconds(mtimeNs)}`);
+  const records = Buffer.from(time + (size > MAX_OCTAL ? paxRecord("size", String(size)) : ""));
+  const pax = header({ name: "pax", type: "x", mode: 0o600, uid: 0, gid: 0, size: records.length });
+  const own = header({ name, type: "0", ...attributes, size: Math.min(size, MAX_OCTAL) });
+  return Buffer.concat([pax, records, padding(records.length), own]);
+}
+
+/** What stands behind the bytes of an archive's last member. */
+export const fileTarEnd = (size: number): Buffer => Buffer.concat([padding(size), Buffer.alloc(2 * BLOCK)]);
 
 const changed = (): Error => new Error("a file changed while the client was reading it: run the build again");
 

@@ -7,7 +7,7 @@ import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { FileTree } from "../files/entry.ts";
-import { ingestArchive, ingestUpload, type Upload } from "./apply-archive.ts";
+import { type IngestTarget, ingestArchive, ingestUpload, type Upload } from "./apply-archive.ts";
 import { entriesIn } from "./worker-files.ts";
 
 export interface ReceiverOptions {
@@ -52,17 +52,34 @@ export class ContextReceiver {
   }
 
   /** A tar. Where `upload` says that keel can read it itself, its bytes do not pass through here. */
-  async receive({ body, upload }: ContextBody, signal: AbortSignal): Promise<FileTree> {
+  receive({ body, upload }: ContextBody, signal: AbortSignal): Promise<FileTree> {
+    return this.#taken(async (path, target) => {
+      if (upload && (await ingestUpload(upload, target))) return;
+      await spool(body, path);
+      await ingestArchive(path, target);
+    }, signal);
+  }
+
+  /** An archive that `write` makes at a path. */
+  receiveWritten(write: (path: string) => Promise<void>, signal: AbortSignal): Promise<FileTree> {
+    return this.#taken(async (path, target) => {
+      await write(path);
+      await ingestArchive(path, target);
+    }, signal);
+  }
+
+  /** An archive that is there, and stays. */
+  receiveFile(archive: string, signal: AbortSignal): Promise<FileTree> {
+    return this.#taken((_, target) => ingestArchive(archive, target), signal);
+  }
+
+  async #taken(take: (path: string, target: IngestTarget) => Promise<void>, signal: AbortSignal): Promise<FileTree> {
     const name = `incoming-${randomBytes(8).toString("hex")}`;
     const path = join(this.options.directory, name);
     mkdirSync(path, { mode: 0o700 });
     try {
       const target = { objects: this.#objects, index: join(path, "index"), signal };
-      if (!upload || !(await ingestUpload(upload, target))) {
-        const archive = join(path, "archive");
-        await spool(body, archive);
-        await ingestArchive(archive, target);
-      }
+      await take(join(path, "archive"), target);
       return { entries: await entriesIn(target.index), source: { kind: "store", directory: this.#objects } };
     } finally {
       // Nobody waits for it.

@@ -4,9 +4,9 @@ import { HullError } from "../../platform/errors.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/image-build.ts";
 import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
+import type { DownloadStore } from "../downloads/downloads.ts";
 import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
-import type { Downloads } from "../solver/ports.ts";
 import { buildFailure } from "./build-failure.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
 import { clientSecrets } from "./client-secrets.ts";
@@ -20,7 +20,7 @@ export interface FrontendParts extends ImageBuildParts {
   readonly sessions: Sessions;
   readonly contexts: ContextStore;
   readonly images: BaseImages;
-  readonly downloads: Downloads;
+  readonly downloads: Pick<DownloadStore, "open">;
   /** For what waits to be told, and sockets. */
   readonly scratch: string;
 }
@@ -116,6 +116,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
   const { options, session, dockerfile } = given;
   const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
   const ignored = ignoredOnce(parts, call, given);
+  const secrets = clientSecrets(session, parts.scratch);
   return {
     id: live.ref,
     dialect: "buildkit",
@@ -125,8 +126,8 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     namedContexts: options.namedContexts,
     contexts: contextsOf(parts, call, { ...given, ignored }),
     ignored: () => ignored("context"),
-    downloads: parts.downloads,
-    secrets: clientSecrets(session, parts.scratch),
+    downloads: parts.downloads.open({ secrets, listener: live.listen, buildArgs }),
+    secrets,
     images: toldImages(parts.images, live.listen),
     listener: withPlace(live.listen, dockerfile.name),
     signal,

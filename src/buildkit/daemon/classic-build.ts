@@ -5,9 +5,10 @@ import type { FramedSocket } from "../../platform/framed-socket.ts";
 import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import type { ContextBody } from "../context/receive.ts";
+import type { DownloadStore } from "../downloads/downloads.ts";
 import type { FileTree } from "../files/entry.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
-import type { Downloads } from "../solver/ports.ts";
+import type { Secrets } from "../solver/ports.ts";
 import { auxLine, errorLine, short, streamLine } from "./classic-lines.ts";
 import { tellSteps } from "./classic-progress.ts";
 import { type ClassicOptions, parseClassicQuery } from "./classic-request.ts";
@@ -25,7 +26,7 @@ export interface ClassicParts extends ImageBuildParts {
   /** Takes the body of a build, a tar in any compression, into the store of contexts. Waits its turn. */
   readonly receive: (body: ContextBody, options: { build: string; signal: AbortSignal }) => Promise<ReceivedContext>;
   readonly images: BaseImages;
-  readonly downloads: Downloads;
+  readonly downloads: Pick<DownloadStore, "open">;
   /** Stores the image and gives it its names; Docker's id. */
   readonly write: (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) => Promise<string>;
   /** For what waits to be told. */
@@ -154,6 +155,8 @@ function failureOf(error: unknown): { readonly message: string; readonly code: n
   return { message: messageOf(error), code: typeof code === "number" ? code : undefined };
 }
 
+const noSecrets: Secrets = { secret: async () => undefined, sshAgent: async () => undefined };
+
 interface Given {
   readonly options: ClassicOptions;
   readonly dockerfile: BuildRequest["dockerfile"];
@@ -175,8 +178,8 @@ function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: G
     entitlements: [],
     contexts: { tree: async () => tree },
     ignored: async () => [], // What the client left out, it does not say.
-    downloads: parts.downloads,
-    secrets: { secret: async () => undefined, sshAgent: async () => undefined },
+    downloads: parts.downloads.open({ secrets: noSecrets, listener: logs.listen, buildArgs }),
+    secrets: noSecrets,
     images: parts.images,
     listener: logs.listen,
     signal,

@@ -18,13 +18,13 @@ import { ContextReceiver } from "../context/receive.ts";
 import { WorkerFiles } from "../context/worker-files.ts";
 import { cacheView } from "../control/cache-view.ts";
 import { controlApi } from "../control/control.ts";
+import { openDownloads } from "../downloads/open.ts";
 import { CacheMounts } from "../run/cache-mounts.ts";
 import { NetdNetworks } from "../run/network.ts";
 import { CommandRunner } from "../run/runner.ts";
 import type { BuilderSettings } from "../settings.ts";
 import { Admission } from "../solver/admission.ts";
 import { openCache } from "../solver/cache.ts";
-import type { Downloads } from "../solver/ports.ts";
 import { Solver } from "../solver/solver.ts";
 import { storedImages } from "./base-images.ts";
 import { type ClassicParts, classicBuild } from "./classic-build.ts";
@@ -62,6 +62,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const files = new WorkerFiles({ keel, worker, scratch: join(execRoot, "buildkit/files") });
   const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn });
   await contexts.recover();
+  const downloads = await openDownloads({ directory: own, contexts, env: process.env });
   const caches = new CacheMounts(join(own, "cache-mounts"), keel);
   const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));
   const runner = new CommandRunner({
@@ -97,7 +98,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     startSolving: (request, createdNs) => new SolverRun(solver, request, createdNs),
     receive: receiver(contexts, settings.maxConcurrentUploads),
     images: storedImages({ containerd, layers }),
-    downloads: noDownloads,
+    downloads,
     write: async (image, tags, signal) => (await store(image, tags, signal)).id,
     scratch,
   };
@@ -125,6 +126,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     usage: () => whole.usage(),
     prune: (query) => whole.prune(prunePolicyOf(query)),
     collect: async () => {
+      await downloads.collect();
       const { files, bytes } = await collectContexts(join(own, "contexts"));
       log.info("unused files of contexts were deleted", { files, bytes });
     },
@@ -182,8 +184,3 @@ function receiver(contexts: ContextReceiver, uploads: number): ClassicParts["rec
     return { tree, [Symbol.asyncDispose]: async () => {} };
   };
 }
-
-const noDownloads: Downloads = {
-  http: ({ url }) => Promise.reject(new HullError("unimplemented", `ADD ${url}: downloads are not available yet`)),
-  git: ({ remote }) => Promise.reject(new HullError("unimplemented", `ADD ${remote}: checkouts are not available yet`)),
-};

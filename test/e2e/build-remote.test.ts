@@ -1,0 +1,130 @@
+/** Builds that fetch what they need themselves: from URLs and repositories. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { dirname, join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
+import { root } from "../tidy/source-tree.ts";
+
+let engine: TestEngine;
+let base: string;
+/** What the server answers by path, and what it was asked for. */
+const pages = new Map<string, (request: IncomingMessage, response: ServerResponse) => void>();
+const seen: IncomingMessage[] = [];
+const server = createServer((request, response) => {
+  seen.push(request);
+  const page = pages.get(request.url ?? "");
+  if (page) page(request, response);
+  else response.writeHead(404).end();
+});
+
+before(async () => {
+  engine = await TestEngine.start();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+after(async () => {
+  server.close();
+  server.closeAllConnections();
+  await engine?.[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  pages.clear();
+  seen.length = 0;
+});
+
+function context(name: string, files: Readonly<Record<string, string>>): string {
+  const directory = engine.path(name);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), text);
+  }
+  return directory;
+}
+
+const buildAs = (buildkit: "0" | "1", options: RunOptions, args: readonly string[]): Promise<Ran> =>
+  run(
+    [join(root, "dist/bin/hull"), "build", ...args],
+    {
+      DOCKER_HOST: `unix://${engine.socket}`,
+      DOCKER_CONFIG: engine.path("config"),
+      DOCKER_BUILDKIT: buildkit,
+      FILE_TOKEN: "s3cret",
+    },
+    options,
+  );
+const build = (...args: string[]): Promise<Ran> => buildAs("1", {}, args);
+const classic = (...args: string[]): Promise<Ran> => buildAs("0", {}, args);
+const ran = (image: string): Promise<string> => engine.ok("run", "--rm", image);
+
+const MODIFIED = "Wed, 21 Oct 2015 07:28:00 GMT";
+const text =
+  (body: string | Buffer, headers: Readonly<Record<string, string>> = {}) =>
+  (request: IncomingMessage, response: ServerResponse): void => {
+    if (headers.ETag !== undefined && request.headers["if-none-match"] === headers.ETag) response.writeHead(304).end();
+    else response.writeHead(200, headers).end(body);
+  };
+
+test("ADD of a URL: the file with mode 0600 and the server's time; unchanged, the next build is cached", async () => {
+  pages.set("/files/data.txt", text("of a server\n", { ETag: '"1"', "Last-Modified": MODIFIED }));
+  const dockerfile = `FROM busybox\nADD ${base}/files/data.txt /d/\nCMD stat -c '%a %u %Y %n' /d/data.txt; cat /d/data.txt\n`;
+  const directory = context("add-url", { Dockerfile: dockerfile });
+  const built = await build("-t", "add-url", directory);
+  assert.equal(built.code, 0, built.stderr);
+  assert.equal(await ran("add-url"), `600 0 ${Date.parse(MODIFIED) / 1000} /d/data.txt\nof a server`);
+  const again = await build("-t", "add-url", directory);
+  assert.match(again.stderr, /ADD http:[^\n]*\n#\d+ CACHED\n/);
+  assert.equal(seen.length, 2);
+  pages.set("/files/data.txt", text("changed\n", { ETag: '"2"' }));
+  await engine.must(build("-t", "add-url", directory));
+  assert.match(await ran("add-url"), /^600 0 0 .*\nchanged$/);
+});
+
+test("ADD of a URL in the classic builder is the same file", async () => {
+  pages.set("/c.txt", text("classic\n", { "Last-Modified": MODIFIED }));
+  const directory = context("add-classic", {
+    Dockerfile: `FROM busybox\nADD ${base}/c.txt /c\nCMD stat -c '%a %Y' /c; cat /c\n`,
+  });
+  await engine.must(classic("-t", "add-classic", directory));
+  assert.equal(await ran("add-classic"), `600 ${Date.parse(MODIFIED) / 1000}\nclassic`);
+});
+
+test("ADD --checksum, --chmod and --unpack of URLs", async () => {
+  const tree = context("packed", { "in/side": "unpacked" });
+  await engine.must(run(["tar", "-czf", engine.path("packed.tgz"), "-C", tree, "in"], {}));
+  const archive = readFileSync(engine.path("packed.tgz"));
+  pages.set("/a.tgz", text(archive));
+  const sum = `sha256:${createHash("sha256").update(archive).digest("hex")}`;
+  const dockerfile = (checksum: string) =>
+    `FROM busybox\nADD --checksum=${checksum} --unpack ${base}/a.tgz /u/\nADD --chmod=755 ${base}/a.tgz /plain\nCMD cat /u/in/side; stat -c ' %a %s' /plain\n`;
+  await engine.must(build("-t", "packed", context("checksum", { Dockerfile: dockerfile(sum) })));
+  assert.equal(await ran("packed"), `unpacked 755 ${archive.length}`);
+  const wrong = `sha256:${"0".repeat(64)}`;
+  const failed = await build(context("mismatch", { Dockerfile: dockerfile(wrong) }));
+  assert.equal(failed.code, 1);
+  assert.ok(failed.stderr.includes(`digest mismatch for ${base}/a.tgz: ${sum} (expected: ${wrong})`), failed.stderr);
+});
+
+test("a URL that is not there fails with its status and the Dockerfile's line", async () => {
+  const failed = await build(context("missing", { Dockerfile: `FROM busybox\nADD ${base}/nothing /x\n` }));
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /invalid response status 404/);
+  assert.match(failed.stderr, /Dockerfile:2\n-+\n.*\n +2 \| >>> ADD http:/);
+});
+
+test("a download is asked for with the client's secrets of its host, which appear nowhere", async () => {
+  pages.set("/private", (request, response) => {
+    if (request.headers.authorization === "Bearer s3cret") response.end("private\n");
+    else response.writeHead(401).end();
+  });
+  const directory = context("private", { Dockerfile: `FROM busybox\nADD ${base}/private /p\nCMD cat /p\n` });
+  const refused = await build(directory);
+  assert.match(refused.stderr, /invalid response status 401; give credentials as the secret HTTP_AUTH_TOKEN_<host>/);
+  const built = await build("-t", "private", "--secret", "id=HTTP_AUTH_TOKEN_127.0.0.1,env=FILE_TOKEN", directory);
+  assert.equal(built.code, 0, built.stderr);
+  assert.equal(await ran("private"), "private");
+  assert.doesNotMatch(built.stderr + (await engine.ok("history", "--no-trunc", "private")), /s3cret/);
+});
