@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
+import { type GitServer, serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
 import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
 import { root } from "../tidy/source-tree.ts";
 
@@ -21,12 +22,25 @@ const server = createServer((request, response) => {
   else response.writeHead(404).end();
 });
 
+let gits: GitServer;
+let app: TestRepository;
+let first: string;
+
 before(async () => {
   engine = await TestEngine.start();
+  gits = await serveGit(engine.path("remotes"));
+  app = new TestRepository(engine.path("remotes/app"));
+  first = app.commit({
+    Dockerfile: "FROM busybox\nCOPY . /c\nCMD cat /c/hello.txt; find /c | sort\n",
+    "hello.txt": "hello of git\n",
+    "sub/Dockerfile": "FROM busybox\nCOPY x /x\nCMD cat /x\n",
+    "sub/x": "of the subdirectory",
+  });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 after(async () => {
+  gits?.[Symbol.dispose]();
   server.close();
   server.closeAllConnections();
   await engine?.[Symbol.asyncDispose]();
@@ -127,4 +141,27 @@ test("a download is asked for with the client's secrets of its host, which appea
   assert.equal(built.code, 0, built.stderr);
   assert.equal(await ran("private"), "private");
   assert.doesNotMatch(built.stderr + (await engine.ok("history", "--no-trunc", "private")), /s3cret/);
+});
+
+test("ADD of a repository: the files of a commit; cached while the reference names the same one", async () => {
+  const remote = `${gits.url}/app.git`;
+  const directory = context("add-git", {
+    Dockerfile: `FROM busybox\nADD ${remote}#main:sub /s\nADD --keep-git-dir=true ${remote} /g\nCMD cat /s/x; test -f /g/.git/HEAD && cat /g/.git/HEAD\n`,
+  });
+  await engine.must(build("-t", "add-git", directory));
+  assert.equal(await ran("add-git"), `of the subdirectory${first}`);
+  const again = await build("-t", "add-git", directory);
+  assert.equal(again.stderr.match(/ADD [^\n]*\n#\d+ CACHED\n/g)?.length, 4, again.stderr);
+});
+
+test("a repository that is not there, or has another commit, fails at the Dockerfile's line", async () => {
+  for (const [options, why] of [
+    [`${gits.url}/nosuch.git`, /fetch http:\/\/[^\n]*nosuch.git: [^\n]*not found/],
+    [`--checksum=${"1".repeat(40)} ${gits.url}/app.git#main`, /expected checksum to match 1{40}, got [0-9a-f]{40}/],
+  ] as const) {
+    const failed = await build(context("no-git", { Dockerfile: `FROM busybox\nADD ${options} /x\n` }));
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, why);
+    assert.match(failed.stderr, /Dockerfile:2\n-+\n.*\n +2 \| >>> ADD /);
+  }
 });

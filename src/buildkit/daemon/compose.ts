@@ -62,7 +62,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const files = new WorkerFiles({ keel, worker, scratch: join(execRoot, "buildkit/files") });
   const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn });
   await contexts.recover();
-  const downloads = await openDownloads({ directory: own, contexts, env: process.env });
+  const downloads = await openDownloads({ directory: own, contexts, keel, env: process.env });
   const caches = new CacheMounts(join(own, "cache-mounts"), keel);
   const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));
   const runner = new CommandRunner({

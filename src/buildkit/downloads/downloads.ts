@@ -1,9 +1,9 @@
 /** What builds fetch themselves: files from URLs and checkouts. One store for all builds, of which each has a view with its own secrets and proxies. */
-import { HullError } from "../../platform/errors.ts";
 import type { HttpVertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Downloads, Secrets } from "../solver/ports.ts";
+import type { GitDownloads } from "./git-downloads.ts";
 import type { Fetching, HttpDownloads } from "./http-download.ts";
 import { type Proxies, readProxies } from "./proxies.ts";
 
@@ -16,6 +16,7 @@ export interface BuildFetching {
 
 export interface DownloadStoreParts {
   readonly http: HttpDownloads;
+  readonly git: GitDownloads;
   /** The daemon's. */
   readonly proxies: Proxies;
 }
@@ -32,8 +33,7 @@ export class DownloadStore {
     });
     return {
       http: (vertex, signal) => this.parts.http.tree(vertex, fetching(vertex, signal)),
-      git: ({ remote }) =>
-        Promise.reject(new HullError("unimplemented", `ADD ${remote}: checkouts are not available yet`)),
+      git: (vertex, signal) => this.parts.git.open(vertex, { secrets, proxies, signal }),
     };
   }
 }

@@ -142,5 +142,6 @@ function gitVertex(git: GitReference, request: CopyRequest, place: Place): GitVe
     subdirectory: git.subdirectory,
     keepGitDirectory: git.keepGitDirectory ?? keepGitDirectory ?? false,
     checksum: git.checksum || checksum,
+    submodules: git.submodules,
   };
 }

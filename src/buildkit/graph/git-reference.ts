@@ -12,6 +12,7 @@ export interface GitReference {
   readonly subdirectory: string;
   readonly checksum: string;
   readonly keepGitDirectory: boolean | undefined;
+  readonly submodules: boolean;
 }
 
 /** Undefined for what is no git source. Throws invalid-argument for one with a bad query. */
@@ -27,6 +28,7 @@ export function parseGitReference(text: string): GitReference | undefined {
     subdirectory: posix.join("/", decoded(directory)).slice(1),
     checksum: "",
     keepGitDirectory: undefined,
+    submodules: true,
   };
   return query === "" ? plain : withQuery(plain, new URLSearchParams(query));
 }
@@ -49,6 +51,15 @@ function isRemote(remote: string): boolean {
 
 const bad = (message: string): HullError => new HullError("invalid-argument", message);
 
+const switches = new Set(["keep-git-dir", "submodules", "fetch-by-commit"]);
+
+/** As Go reads truth values; there alone it is true. */
+function truth(key: string, value: string): boolean {
+  if (value === "" || /^(?:1|t|T|true|True|TRUE)$/.test(value)) return true;
+  if (/^(?:0|f|F|false|False|FALSE)$/.test(value)) return false;
+  throw bad(`invalid ${key} value: "${value}"`);
+}
+
 function withQuery(plain: GitReference, query: URLSearchParams): GitReference {
   const found = { ...plain };
   const setRef = (value: string): void => {
@@ -58,7 +69,7 @@ function withQuery(plain: GitReference, query: URLSearchParams): GitReference {
   for (const key of new Set(query.keys())) {
     const [value = "", ...more] = query.getAll(key);
     if (more.length > 0) throw bad(`query "${key}" has multiple values`);
-    if (value === "" && key !== "keep-git-dir" && key !== "submodules") throw bad(`query "${key}" has no value`);
+    if (value === "" && !switches.has(key)) throw bad(`query "${key}" has no value`);
     switch (key) {
       case "ref":
         setRef(value);
@@ -81,11 +92,22 @@ function withQuery(plain: GitReference, query: URLSearchParams): GitReference {
         found.checksum = value;
         break;
       case "keep-git-dir":
-        found.keepGitDirectory = value === "" || /^(?:1|t|true)$/i.test(value);
+        found.keepGitDirectory = truth(key, value);
+        break;
+      case "submodules":
+        found.submodules = truth(key, value);
+        break;
+      case "fetch-by-commit":
+        truth(key, value); // Commits are fetched alone anyway.
+        break;
+      case "mtime":
+        if (value !== "commit" && value !== "checkout")
+          throw bad(`invalid mtime value: "${value}" (must be "checkout" or "commit")`);
         break;
       default:
         throw bad(`unexpected query "${key}" of a git source`);
     }
   }
+  if (found.ref === "") found.ref = found.checksum;
   return found;
 }

@@ -76,8 +76,8 @@ export class Origins {
     const git = parseGitReference(value);
     if (git !== undefined) {
       const keepGitDirectory = git.keepGitDirectory ?? this.request.buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR === "1";
-      const { remote, ref, subdirectory, checksum } = git;
-      return { ...base, kind: "git", remote, ref, subdirectory, keepGitDirectory, checksum };
+      const { remote, ref, subdirectory, checksum, submodules } = git;
+      return { ...base, kind: "git", remote, ref, subdirectory, keepGitDirectory, checksum, submodules };
     }
     if (/^https?:\/\//.test(value)) return { ...base, kind: "http", url: value, checksum: "", fileName: "context" };
     return this.contexts.vertex(value.replace(/^local:/, ""), name);

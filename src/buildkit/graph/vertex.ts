@@ -78,7 +78,9 @@ export interface GitVertex extends VertexBase {
   readonly ref: string;
   readonly subdirectory: string;
   readonly keepGitDirectory: boolean;
+  /** A commit or its beginning; "" for any. */
   readonly checksum: string;
+  readonly submodules: boolean;
 }
 
 /** COPY and ADD of local files. */

@@ -3,7 +3,7 @@
  * a fast key leads to when the same sources were read before.
  */
 import type { FileTree } from "../files/entry.ts";
-import type { CopyVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
+import type { CopyVertex, GitVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
 import type { BuildCache } from "./cache.ts";
 import type { CacheRow, KeyParts } from "./cache-table.ts";
 import { type CopySource, fileParts, mountContent, selectFor } from "./copy-selection.ts";
@@ -33,7 +33,7 @@ export interface KeySources {
   /** The files of a vertex, which is evaluated or fetched; `asker` is the vertex that waits for it. */
   treeOf(vertex: Vertex, asker: Vertex): Promise<FileTree>;
   /** What stands for a git checkout before it is fetched: its commit. */
-  commitOf(vertex: Extract<Vertex, { readonly kind: "git" }>): Promise<string>;
+  commitOf(vertex: GitVertex): Promise<string>;
 }
 
 export const isStep = (vertex: Vertex): vertex is StepVertex =>
@@ -148,5 +148,5 @@ export class KeyFinder {
   }
 }
 
-const gitText = ({ subdirectory, keepGitDirectory, remote }: Extract<Vertex, { readonly kind: "git" }>): string =>
-  hashOf(remote, subdirectory, String(keepGitDirectory));
+const gitText = ({ subdirectory, keepGitDirectory, submodules, remote }: GitVertex): string =>
+  hashOf(remote, subdirectory, String(keepGitDirectory), String(submodules));
