@@ -22,6 +22,7 @@ import { Tasks } from "./gen/containerd/services/tasks/v1/tasks_pb.ts";
 import { Version } from "./gen/containerd/services/version/v1/version_pb.ts";
 import { Daemon } from "./gen/hull/containerd/v1/daemon_pb.ts";
 import { ImageStore } from "./gen/hull/containerd/v1/images_pb.ts";
+import { Registries } from "./gen/hull/containerd/v1/registries_pb.ts";
 import { Rootfs } from "./gen/hull/containerd/v1/rootfs_pb.ts";
 import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
 import { ContainerdTransport } from "./transport.ts";
@@ -42,6 +43,7 @@ const services = {
   version: Version,
   daemon: Daemon,
   imageStore: ImageStore,
+  registries: Registries,
   rootfs: Rootfs,
   taskExtras: TaskExtras,
 } as const satisfies Record<string, DescService>;

@@ -9,6 +9,7 @@ import { KeelServe } from "../keel/serve.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { GrpcRoutes } from "../platform/grpc/server.ts";
 import type { Log } from "../platform/log.ts";
+import { TransferProcess } from "../registry/transfer/transfer-process.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
 import { Collector } from "./collector.ts";
@@ -26,12 +27,14 @@ import { Tasks } from "./gen/containerd/services/tasks/v1/tasks_pb.ts";
 import { Version } from "./gen/containerd/services/version/v1/version_pb.ts";
 import { Daemon } from "./gen/hull/containerd/v1/daemon_pb.ts";
 import { ImageStore } from "./gen/hull/containerd/v1/images_pb.ts";
+import { Registries } from "./gen/hull/containerd/v1/registries_pb.ts";
 import { Rootfs } from "./gen/hull/containerd/v1/rootfs_pb.ts";
 import { TaskExtras } from "./gen/hull/containerd/v1/tasks_pb.ts";
 import { ImageReader } from "./images/image-details.ts";
 import type { ImageTools } from "./images/image-tools.ts";
 import { LayerStore } from "./images/layer-store.ts";
 import type { DaemonOptions } from "./options.ts";
+import { RegistryHost } from "./registries/registry-host.ts";
 import { type Roots, rootsOf } from "./roots.ts";
 import { runtimePlans } from "./runtime-plans.ts";
 import { serveServices } from "./server.ts";
@@ -50,6 +53,7 @@ import { imageStoreService } from "./services/image-store-service.ts";
 import { imagesService } from "./services/images-service.ts";
 import { leasesService } from "./services/leases-service.ts";
 import { namespacesService } from "./services/namespaces-service.ts";
+import { registriesService } from "./services/registries-service.ts";
 import { rootfsService } from "./services/rootfs-service.ts";
 import { snapshotsService } from "./services/snapshots-service.ts";
 import { taskExtrasService } from "./services/task-extras-service.ts";
@@ -79,6 +83,7 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
   const events = new EventBroker();
   const stores = stack.use(await openStores({ roots, kernel: keel, events, warn }));
   const collector = stack.use(new Collector(stores, (error) => log.warn(`collection: ${messageOf(error)}`)));
+  const transfers = stack.use(new TransferProcess());
   const plans = await runtimePlans(warn);
   const tasks = new TaskTable();
   const host: TaskHost = {
@@ -100,6 +105,8 @@ export async function startDaemon(options: DaemonOptions, log: Log): Promise<Asy
     host,
     collector,
     spans,
+    transfers,
+    registries: options.registries,
     uuid: uuidOf(roots),
     keelPid: () => keel.pid,
     cgroupMode: plans.cgroupMode,
@@ -136,12 +143,15 @@ interface Parts {
   readonly host: TaskHost;
   readonly collector: Collector;
   readonly spans: SpanStore;
+  readonly transfers: TransferProcess;
+  readonly registries: string;
   readonly uuid: string;
   readonly keelPid: () => number;
   readonly cgroupMode: string;
 }
 
-function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgroupMode }: Parts): void {
+function routes(router: GrpcRoutes, parts: Parts): void {
+  const { host, collector, spans, uuid, keelPid, cgroupMode } = parts;
   const { stores, tasks, events, roots, launcher: kernel } = host;
   const { dataRoot } = roots;
   const scratch = scratchOf(roots);
@@ -162,6 +172,8 @@ function routes(router: GrpcRoutes, { host, collector, spans, uuid, keelPid, cgr
   router.service(TaskExtras, taskExtrasService(host));
   router.service(Rootfs, rootfsService({ stores, kernel, holds, events, onMade: (made) => foreseeTask(host, made) }));
   router.service(ImageStore, imageStoreService({ tools, dataRoot }));
+  const registries = new RegistryHost({ tools, transfers: parts.transfers, settingsPath: parts.registries });
+  router.service(Registries, registriesService(registries));
   router.service(Daemon, daemonService({ stores, tasks, collector, spans, dataRoot, cgroupMode, keelPid }));
 }
 

@@ -9,6 +9,8 @@ export interface DaemonOptions {
   readonly execRoot: string;
   readonly keel: string;
   readonly logLevel: LogLevel;
+  /** File of settings for registries; "": the defaults. */
+  readonly registries: string;
 }
 
 export const usage = `Usage: hull-containerd [OPTIONS]
@@ -18,12 +20,13 @@ Images, snapshots, containers and tasks; containerd's gRPC API on <exec-root>/co
   --data-root DIR    persistent state (default /var/lib/hull)
   --exec-root DIR    state of what runs (default /run/hull)
   --keel PATH        the keel executable (default beside this one)
+  --registries FILE  settings of registries (JSON), read at each use
   --log-level LEVEL  ${logLevels.join(", ")} (default info)
 `;
 
 /** Throws `invalid-argument`; undefined: help was asked for. */
 export function parseOptions(argv: readonly string[]): DaemonOptions | undefined {
-  let values: { [K in "data-root" | "exec-root" | "keel" | "log-level"]?: string } & { help?: boolean };
+  let values: { [K in "data-root" | "exec-root" | "keel" | "log-level" | "registries"]?: string } & { help?: boolean };
   try {
     const text = { type: "string" } as const;
     values = parseArgs({
@@ -33,6 +36,7 @@ export function parseOptions(argv: readonly string[]): DaemonOptions | undefined
         "exec-root": text,
         keel: text,
         "log-level": text,
+        registries: text,
         help: { type: "boolean", short: "h" },
       },
     }).values;
@@ -48,6 +52,7 @@ export function parseOptions(argv: readonly string[]): DaemonOptions | undefined
     execRoot: absolute("--exec-root", values["exec-root"] ?? "/run/hull"),
     keel: values.keel ?? keelPath(),
     logLevel: level as LogLevel,
+    registries: values.registries === undefined ? "" : absolute("--registries", values.registries),
   };
 }
 

@@ -27,6 +27,9 @@ const setting = (flag: string, kind: SettingKind, help: string, options: Options
 });
 
 export const settings: readonly Setting[] = [
+  setting("allow-nondistributable-artifacts", "list", "Registries that layers of limited distribution are pushed to", {
+    reloads: true,
+  }),
   setting("bip", "text", "Address of the default bridge (CIDR)"),
   setting("bridge", "text", "Attach containers to this bridge", { short: "b" }),
   setting("builder-idle-timeout", "int", "Seconds without builds after which hull-buildkitd ends (default 600)", {
@@ -80,7 +83,10 @@ export const settings: readonly Setting[] = [
   setting("mtu", "int", "MTU of the default bridge"),
   setting("no-new-privileges", "bool", "no_new_privs for containers that don't say"),
   setting("pidfile", "text", "Where the process id is written", { short: "p" }),
-  setting("registry-mirror", "list", "Mirrors of Docker Hub", { key: "registry-mirrors", reloads: true }),
+  setting("registry-mirror", "list", "Mirrors of Docker Hub, or of another registry (REGISTRY=URL)", {
+    key: "registry-mirrors",
+    reloads: true,
+  }),
   setting(
     "rehearse",
     "bool",
@@ -95,6 +101,10 @@ export const settings: readonly Setting[] = [
   setting("tlscert", "text", "Certificate of the TCP sockets"),
   setting("tlskey", "text", "Key of that certificate"),
   setting("tlsverify", "bool", "TLS, and only clients with a trusted certificate"),
+  setting("trusted-auth-realm", "list", "Token servers of other sites that may be sent a registry's credentials", {
+    key: "trusted-auth-realms",
+    reloads: true,
+  }),
   setting("userland-proxy", "bool", "Relay what NAT cannot reach"),
 ];
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { HullError, messageOf } from "../platform/errors.ts";
+import { defaultSettings, parseMirrors, type RegistrySettings } from "../registry/client/settings.ts";
 import { type DaemonConfig, type LogLevel, logLevels, type NetworkSettings, type TlsSettings } from "./config.ts";
 import { type SettingKind, settingByKey, settings } from "./config-keys.ts";
 import { fromJson, type Value, type ValueOf } from "./config-values.ts";
@@ -110,6 +111,8 @@ function buildConfig(values: Given, configFile: string): DaemonConfig {
     rehearse: read("bool", "rehearse") ?? true,
     insecureRegistries: read("list", "insecure-registry") ?? [],
     registryMirrors: mirrorsOf(read("list", "registry-mirror") ?? []),
+    trustedAuthRealms: read("list", "trusted-auth-realm") ?? [],
+    allowNondistributable: read("list", "allow-nondistributable-artifacts") ?? [],
     builderIdleSeconds: notNegative("builder-idle-timeout", read("int", "builder-idle-timeout") ?? 0),
     maxConcurrentBuilds: notNegative("max-concurrent-builds", read("int", "max-concurrent-builds") ?? 0),
     maxConcurrentDownloads: positive("max-concurrent-downloads", read("int", "max-concurrent-downloads") ?? 3),
@@ -218,10 +221,17 @@ function labelsOf(labels: readonly string[]): readonly string[] {
 }
 
 function mirrorsOf(mirrors: readonly string[]): readonly string[] {
-  for (const mirror of mirrors) {
-    if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(mirror)) {
-      throw bad(`invalid mirror: "${mirror}" must be an http:// or https:// URL without user, query or fragment`);
-    }
-  }
+  parseMirrors(mirrors);
   return mirrors.map((mirror) => (mirror.endsWith("/") ? mirror : `${mirror}/`));
 }
+
+/** As hull-containerd reads it. */
+export const registrySettings = (config: DaemonConfig): RegistrySettings => ({
+  ...defaultSettings,
+  mirrors: parseMirrors(config.registryMirrors),
+  insecure: config.insecureRegistries,
+  trustedRealms: config.trustedAuthRealms,
+  allowNondistributable: config.allowNondistributable,
+  maxDownloads: config.maxConcurrentDownloads,
+  maxUploads: config.maxConcurrentUploads,
+});

@@ -54,7 +54,10 @@ export interface DaemonConfig {
   readonly rehearse: boolean;
   readonly labels: readonly string[];
   readonly insecureRegistries: readonly string[];
+  /** "https://mirror/" of Docker Hub, "quay.io=https://mirror/" of another registry. */
   readonly registryMirrors: readonly string[];
+  readonly trustedAuthRealms: readonly string[];
+  readonly allowNondistributable: readonly string[];
   readonly defaultUlimits: readonly Ulimit[];
   readonly network: NetworkSettings;
   readonly cgroupParent: string;

@@ -4,7 +4,7 @@
  * Lifecycle: `startHulld` takes the roots, reads its own records and serves; the other daemons come up in the background -> `reload` (SIGHUP) ->
  * `shutDown` (SIGTERM): stops serving and hull-containerd; containers, their network and their logs go on.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -16,11 +16,13 @@ import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
 import { buildEngine, type HulldEngine } from "./compose.ts";
 import type { DaemonConfig } from "./config.ts";
+import { registrySettings } from "./config-merge.ts";
 import { ApiServer } from "./http/api-server.ts";
 import { answers, type Listener, openListeners } from "./http/listeners.ts";
 import { openKernel } from "./keel-kernel.ts";
 import { rehearse } from "./rehearsal/rehearsal.ts";
 import { allRoutes } from "./routes.ts";
+import { registriesPath } from "./supervision/daemon-args.ts";
 import { FirstLook } from "./supervision/first-look.ts";
 import { containerdSocket, Supervisor } from "./supervision/supervisor.ts";
 import { DOCKER_VERSION } from "./system/docker-version.ts";
@@ -73,6 +75,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
   const listeners = await listen(config, inDockersPlace, { server, log });
   stack.defer(() => closeAll(listeners));
   await writePidFile(config);
+  writeRegistrySettings(config);
   supervisor.start();
   log.info("serving the API", { hosts: listeners.map(({ host: name }) => name).join(" ") });
   const resources = stack.move();
@@ -81,6 +84,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
     reload: (next) => {
       config = reloaded(config, next);
       log.setLevel(config.logLevel);
+      writeRegistrySettings(config);
       engine.events.publish({ type: "daemon", action: "reload", id: engine.id, attributes: { name: host.hostname } });
     },
     shutDown: async () => {
@@ -136,6 +140,13 @@ async function writePidFile({ pidFile }: DaemonConfig): Promise<void> {
   if (pidFile !== "") await writeFile(pidFile, `${process.pid}\n`, { mode: 0o644 });
 }
 
+/** Handed over to hull-containerd, which reads it whenever it needs it: a reload needs nobody else. */
+function writeRegistrySettings(config: DaemonConfig): void {
+  const path = registriesPath(config);
+  writeFileSync(`${path}.new`, `${JSON.stringify(registrySettings(config), undefined, 2)}\n`, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}
+
 interface SuperviseOptions {
   readonly config: () => DaemonConfig;
   readonly inDockersPlace: boolean;
@@ -186,6 +197,8 @@ function reloaded(now: DaemonConfig, next: DaemonConfig): DaemonConfig {
     labels: next.labels,
     insecureRegistries: next.insecureRegistries,
     registryMirrors: next.registryMirrors,
+    trustedAuthRealms: next.trustedAuthRealms,
+    allowNondistributable: next.allowNondistributable,
     runtimes: next.runtimes,
     defaultRuntime: next.defaultRuntime,
     defaultShmBytes: next.defaultShmBytes,

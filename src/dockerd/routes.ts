@@ -50,7 +50,7 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
       ...networkRoutes({ networks, containers }),
     ]),
     ...diskUsageRoutes({ images, volumes, containers, buildCache: () => buildCache(builder) }),
-    ...distributionRoutes,
+    ...distributionRoutes({ containerd }),
     ...buildRoutes({ builder, images }),
     ...traceRoutes({ spans, containerd, netd, containerId: (reference) => containerId(engine, reference) }),
     ...logRoutes(engine.config.dataRoot),

@@ -26,6 +26,10 @@ export interface Ingest {
 /** Refs of writes that nobody resumes: they do not outlive the process that began them. */
 export const TRANSIENT_REF = "document-";
 
+/** Refs of layers that are being pulled: the next pull goes on with them, for some time. */
+export const PULL_REF = "layer-";
+const RESUMABLE_MS = 48 * 3600 * 1000;
+
 /** The name of an ingest's directory: refs are any text. */
 export const ingestName = (namespace: string, ref: string): string =>
   createHash("sha256").update(`${namespace}\0${ref}`).digest("hex");
@@ -70,9 +74,16 @@ export async function listIngests(root: string, namespace: string): Promise<Inge
 export async function sweepIngests(root: string): Promise<void> {
   for (const name of await readdir(root)) {
     const head = await readHead(join(root, name));
-    if (head === undefined || head.ref.startsWith(TRANSIENT_REF)) await removeIngest(join(root, name));
+    const isOld = head?.ref.startsWith(PULL_REF) && Date.now() - (await lastWrite(join(root, name))) > RESUMABLE_MS;
+    if (head === undefined || head.ref.startsWith(TRANSIENT_REF) || isOld) await removeIngest(join(root, name));
   }
 }
+
+const lastWrite = (directory: string): Promise<number> =>
+  stat(join(directory, "data")).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
 
 /** Deletes an ingest; false when there is none. */
 export async function removeIngest(directory: string): Promise<boolean> {

@@ -34,6 +34,12 @@ export interface LocalContentOptions {
   readonly onChange?: (namespace: string, change: "create" | "delete", blob: BlobInfo) => void;
 }
 
+/** Lifecycle: the path is written to by who receives -> `publish` once the bytes are verified, or disposal: the ingest stays then. */
+export interface Receipt extends AsyncDisposable {
+  readonly path: string;
+  publish(labels: BlobInfo["labels"]): Promise<BlobInfo>;
+}
+
 export class LocalContent implements ContentStore {
   readonly #records: Records<BlobInfo>;
   readonly #writing = new Set<string>();
@@ -74,7 +80,7 @@ export class LocalContent implements ContentStore {
 
   path(namespace: string, digest: Digest): string {
     this.info(namespace, digest);
-    return this.#blobPath(digest);
+    return this.blobPath(digest);
   }
 
   /** One that is made for it has no name: it goes with its last reader. */
@@ -142,7 +148,7 @@ export class LocalContent implements ContentStore {
 
   async #unlink(digests: readonly Digest[]): Promise<void> {
     const options = { tolerate: ["ENOENT"], cause: "blob without user" } as const;
-    const steps = digests.map((digest) => operation("unlink", { path: this.#blobPath(digest) }, options));
+    const steps = digests.map((digest) => operation("unlink", { path: this.blobPath(digest) }, options));
     await again(() => this.options.kernel.run(steps));
   }
 
@@ -165,6 +171,34 @@ export class LocalContent implements ContentStore {
       this.#writing.delete(name);
       throw error;
     }
+  }
+
+  /** An ingest that another process of ours writes and verifies; one that was begun before goes on. Throws as `openWriter`. */
+  async receive(namespace: string, request: Required<WriterRequest> & { readonly expected: Digest }): Promise<Receipt> {
+    const writer = (await this.openWriter(namespace, request)) as LocalWriter;
+    const { ingest } = writer;
+    return {
+      path: ingest.data,
+      publish: async (labels) => {
+        const blob = await this.adopt(namespace, ingest.data, { digest: request.expected, labels });
+        await removeIngest(ingest.directory);
+        return blob;
+      },
+      [Symbol.asyncDispose]: () => writer[Symbol.asyncDispose](),
+    };
+  }
+
+  /** A file with the blob's bytes, for another process of ours; one that had to be made goes with the disposal. */
+  async lend(namespace: string, digest: Digest): Promise<AsyncDisposable & { readonly path: string }> {
+    const path = this.path(namespace, digest);
+    try {
+      await stat(path);
+      return { path, [Symbol.asyncDispose]: async () => {} };
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    const made = await this.#remake(namespace, digest);
+    return { path: made, [Symbol.asyncDispose]: () => rm(made, { force: true }) };
   }
 
   ingests(namespace: string): Promise<IngestStatus[]> {
@@ -213,7 +247,7 @@ export class LocalContent implements ContentStore {
 
   /** fsync, rename, fsync of the directory: the blob is whole or not there. */
   async #settle(from: string, digest: Digest): Promise<void> {
-    const to = this.#blobPath(digest);
+    const to = this.blobPath(digest);
     const cause = `content ${digest}`;
     await this.#leaving.get(digest)?.catch(() => undefined); // Then the file is as it was.
     await this.options.kernel.run([
@@ -239,7 +273,8 @@ export class LocalContent implements ContentStore {
     return blob;
   }
 
-  #blobPath(digest: Digest): string {
+  /** Where the bytes are, or will be. */
+  blobPath(digest: Digest): string {
     return join(this.options.root, "blobs", "sha256", hexOf(digest));
   }
 
@@ -255,7 +290,7 @@ class LocalWriter implements ContentWriter {
 
   constructor(
     private readonly store: LocalContent,
-    private readonly ingest: Ingest,
+    readonly ingest: Ingest,
     private readonly release: () => void,
   ) {}
 

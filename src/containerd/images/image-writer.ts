@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { chainIds, type Digest, digestOf } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../../oci/image.ts";
+import { codeOf } from "../../platform/errors.ts";
 import { TRANSIENT_REF } from "../content/ingest.ts";
 import type { LocalContent } from "../content/local-content.ts";
 
@@ -17,6 +18,9 @@ export function childLabels(children: readonly Descriptor[], config?: Descriptor
   }
   return labels;
 }
+
+/** Of a layer's blob that somebody else's manifest names: a push sends it as it is, plain too. */
+export const GIVEN_LABEL = "hull.layer.given";
 
 /** Labels of a config: its unpacked stack stays with it. */
 export function stackLabels(snapshotter: string, diffIds: readonly Digest[]): Record<string, string> {
@@ -40,13 +44,20 @@ export async function writeDocument(
   const found = content.find(namespace, digest);
   if (found) {
     content.label(namespace, digest, { ...found.labels, ...labels });
-  } else {
+    return { mediaType, digest, size: bytes.length };
+  }
+  try {
     await using writer = await content.openWriter(namespace, {
       ref: `${TRANSIENT_REF}${randomBytes(8).toString("hex")}`,
       expected: digest,
     });
     await writer.write(bytes);
     await writer.commit({ size: bytes.length, expected: digest, labels });
+  } catch (error) {
+    // Somebody else wrote the same meanwhile.
+    const theirs = codeOf(error) === "already-exists" ? content.find(namespace, digest) : undefined;
+    if (theirs === undefined) throw error;
+    content.label(namespace, digest, { ...theirs.labels, ...labels });
   }
   return { mediaType, digest, size: bytes.length };
 }

@@ -34,6 +34,8 @@ export interface LayerHashes {
 
 export interface StackLayer extends LayerSource {
   readonly chainId: Digest;
+  /** Resolves when the file is whole; it is not asked for where the snapshot is there. */
+  readonly arrival?: Promise<unknown>;
 }
 
 export type LayerState = "waiting" | "unpacking" | "exists" | "done";
@@ -139,6 +141,7 @@ export class LayerStore {
       options.onState("exists");
       return { key: "", hashes: undefined };
     }
+    await layer.arrival;
     options.onState("waiting");
     return this.#slots.run(async () => {
       options.onState("unpacking");

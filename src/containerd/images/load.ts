@@ -12,7 +12,14 @@ import type { Snapshotter } from "../snapshots/snapshotter.ts";
 import { danglingName } from "../store/images.ts";
 import { type ArchivedImage, type ArchivedLayer, readArchive } from "./archive-layout.ts";
 import type { ImageTools } from "./image-tools.ts";
-import { childLabels, encodeManifest, layerMediaType, stackLabels, writeDocument } from "./image-writer.ts";
+import {
+  childLabels,
+  encodeManifest,
+  GIVEN_LABEL,
+  layerMediaType,
+  stackLabels,
+  writeDocument,
+} from "./image-writer.ts";
 import type { LayerHashes, LayerState } from "./layer-store.ts";
 
 export interface LoadRequest {
@@ -102,7 +109,8 @@ async function adopt(
 ): Promise<Descriptor> {
   const mediaType = layer.descriptor?.mediaType ?? (await mediaTypeOf(tools, { request, image, taken }, layer));
   if (!taken.has(layer.path)) {
-    const labels = { "containerd.io/uncompressed": hashes.diffId };
+    const given = layer.descriptor === undefined ? {} : { [GIVEN_LABEL]: "" };
+    const labels = { "containerd.io/uncompressed": hashes.diffId, ...given };
     await tools.stores.content.adopt(request.namespace, layer.path, { digest: hashes.digest, labels });
     taken.set(layer.path, hashes.digest);
   }

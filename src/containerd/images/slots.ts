@@ -1,21 +1,35 @@
 /** At most so many at once; the rest wait in order. */
 export class Slots {
   readonly #waiting: (() => void)[] = [];
-  #free: number;
+  #taken = 0;
 
-  constructor(count: number) {
-    this.#free = count;
+  constructor(private count: number) {}
+
+  /** From now on; what runs goes on. */
+  resize(count: number): void {
+    this.count = count;
+    this.#wake();
   }
 
-  async run<T>(body: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** `onWait` is told when there is none free. */
+  async run<T>(body: () => Promise<T>, onWait?: () => void): Promise<T> {
+    if (this.#taken >= this.count) {
+      onWait?.();
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#taken += 1;
     try {
       return await body();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
+      this.#taken -= 1;
+      this.#wake();
+    }
+  }
+
+  /** Each that is woken has its slot already: nobody comes in between. */
+  #wake(): void {
+    while (this.#taken < this.count && this.#waiting.length > 0) {
+      this.#taken += 1;
+      this.#waiting.shift()!();
     }
   }
 }

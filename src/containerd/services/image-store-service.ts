@@ -134,7 +134,7 @@ const loadedName = (loaded: { name: string; named: boolean; configDigest: string
 });
 
 /** By name, else by the digest of target, manifest or config. Throws `not-found`. */
-async function findImage(tools: ImageTools, namespace: string, name: string): Promise<ImageRecord> {
+export async function findImage(tools: ImageTools, namespace: string, name: string): Promise<ImageRecord> {
   const { images } = tools.stores;
   const named = images.find(namespace, name);
   if (named) return named;

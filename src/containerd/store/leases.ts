@@ -61,6 +61,13 @@ export class Leases {
     this.#records.put(namespace, id, { ...lease, resources: [...lease.resources, resource] });
   }
 
+  /** Several at once: one write. */
+  addAll(namespace: string, id: string, resources: readonly LeaseResource[]): void {
+    const lease = this.get(namespace, id);
+    const more = resources.filter((resource) => !lease.resources.some((held) => same(held, resource)));
+    if (more.length > 0) this.#records.put(namespace, id, { ...lease, resources: [...lease.resources, ...more] });
+  }
+
   remove(namespace: string, id: string, resource: LeaseResource): void {
     const lease = this.get(namespace, id);
     this.#records.put(namespace, id, { ...lease, resources: lease.resources.filter((held) => !same(held, resource)) });

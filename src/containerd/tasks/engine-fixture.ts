@@ -31,7 +31,13 @@ export async function openEngine(): Promise<Engine> {
   const directory = mkdtempSync(join(process.env.TMPDIR ?? "/tmp", "hc-"));
   const roots = rootsOf(join(directory, "data"), join(directory, "exec"));
   const log = openLog({ name: "test", level: "error" });
-  const options = { dataRoot: roots.dataRoot, execRoot: roots.execRoot, keel: keelPath(), logLevel: "error" as const };
+  const options = {
+    dataRoot: roots.dataRoot,
+    execRoot: roots.execRoot,
+    keel: keelPath(),
+    logLevel: "error" as const,
+    registries: "",
+  };
   const seen: string[] = [];
   let daemon = await startDaemon(options, log);
   let client = connectContainerd({ socketPath: roots.socket, namespace: NS });

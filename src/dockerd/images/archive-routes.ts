@@ -1,22 +1,12 @@
 /** POST /images/load, GET /images/get, POST /images/create: the image routes that carry archives. */
-import { familiarRepository, parseReference } from "../../oci/reference.ts";
-import { HullError, messageOf } from "../../platform/errors.ts";
+import { HullError } from "../../platform/errors.ts";
 import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
-import type { ResponseStream } from "../http/response-stream.ts";
 import { notYet } from "../system/routes.ts";
 import type { LoadStep } from "./archives.ts";
 import { type ImagePorts, scopeOf } from "./ports.ts";
-
-/** Once the answer has begun an error is a line of it; clients know it by `errorDetail`. */
-async function withErrorsInBand(stream: ResponseStream, body: () => Promise<void>): Promise<void> {
-  try {
-    await body();
-  } catch (error) {
-    const message = messageOf(error);
-    await stream.line({ errorDetail: { message }, error: message });
-  }
-}
+import { withErrorsInBand } from "./progress.ts";
+import { pullImages } from "./pull-routes.ts";
 
 export async function loadImages({ archives }: ImagePorts, request: ApiRequest, response: ApiResponse): Promise<void> {
   const quiet = request.query.bool("quiet", true);
@@ -71,7 +61,7 @@ export async function saveImages({ archives }: ImagePorts, request: ApiRequest, 
 /** Pull or import, as Docker has it in one route. */
 export async function startImageCreate(ports: ImagePorts, request: ApiRequest, response: ApiResponse): Promise<void> {
   const { query } = request;
-  if (query.text("fromImage") !== "") return refusePull(query.text("fromImage"));
+  if (query.text("fromImage") !== "") return pullImages(ports, request, response);
   const source = query.text("fromSrc");
   if (source !== "-") notYet(`importing from a URL (${source})`);
   const id = await ports.archives.import(
@@ -85,13 +75,4 @@ export async function startImageCreate(ports: ImagePorts, request: ApiRequest, r
     scopeOf(request),
   );
   await response.stream(200, "application/json").line({ status: id });
-}
-
-/** Docker's sentence, so that scripts see a missing image, and the reason behind it. */
-function refusePull(fromImage: string): never {
-  const repository = familiarRepository(parseReference(fromImage));
-  throw new HullError(
-    "not-found",
-    `pull access denied for ${repository}, repository does not exist or may require 'docker login': pulling from registries is not available in this version of Glasshull (load the image with 'docker load')`,
-  );
 }

@@ -147,6 +147,18 @@ test("an image in use is refused in Docker's words", () => {
   );
 });
 
+test("a repository's last tag takes its digests with it, another tag leaves them", () => {
+  const name = "r.example/app";
+  const records = [`${name}:1`, `${name}:2`, `${name}@${digest("d")}`];
+  const pulled = (names: readonly string[]) =>
+    buildCatalog(names.map((one) => details(one, "a"))).byId.get(digest("a"))!;
+  const plan = (names: readonly string[]) => planRemoval(pulled(names), { text: `${name}:1`, force: false, users: [] });
+  const namesOf = (removed: ReturnType<typeof plan>) => removed.records.map((record) => record.name);
+  assert.deepEqual(namesOf(plan(records)), [records[0]]);
+  const last = plan([records[0]!, records[2]!]);
+  assert.deepEqual([namesOf(last), last.deletesImage], [[records[0], records[2]], true]);
+});
+
 test("a forced removal keeps what a stopped container needs", () => {
   const removal = remove("b", "bbbb", { stopped: true, force: true });
   assert.equal(removal.keepsContent, true);

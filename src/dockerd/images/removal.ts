@@ -46,7 +46,8 @@ export function planRemoval(image: Image, request: RemovalRequest): Removal {
 function removeName(image: Image, named: readonly ImageRecord[], request: RemovalRequest): Removal {
   const record = named.find((candidate) => isName(candidate, request.text));
   if (!record) throw new HullError("not-found", `No such image: ${request.text}`);
-  const last = named.length === 1;
+  const records = [record, ...orphanedDigests(record, named)];
+  const last = records.length === named.length;
   const [user] = request.users;
   if (last && !request.force && user) {
     throw new HullError(
@@ -54,9 +55,17 @@ function removeName(image: Image, named: readonly ImageRecord[], request: Remova
       `conflict: unable to remove repository reference ${JSON.stringify(request.text)} (must force) - container ${user.containerId.slice(0, 12)} is using its referenced image ${short(image.id)}`,
     );
   }
-  if (!last) return { records: [record], deletesImage: false, keepsContent: false };
+  if (!last) return { records, deletesImage: false, keepsContent: false };
   refuseWhenRunning(image, request);
   return { records: image.records, deletesImage: true, keepsContent: request.users.length > 0 };
+}
+
+/** A repository whose last tag goes loses its digests too. */
+function orphanedDigests({ reference, name }: ImageRecord, named: readonly ImageRecord[]): ImageRecord[] {
+  if (reference?.digest !== undefined) return [];
+  const repository = familiarRepository(reference!);
+  const others = named.filter((one) => one.name !== name && familiarRepository(one.reference!) === repository);
+  return others.every((one) => one.reference!.digest !== undefined) ? others : [];
 }
 
 export function isIdOf(image: Image, text: string): boolean {

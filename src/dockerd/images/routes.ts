@@ -4,11 +4,12 @@ import { parseFilters } from "../http/filters.ts";
 import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { Handler, Route } from "../http/route.ts";
-import { notYet } from "../system/routes.ts";
 import { loadImages, saveImages, startImageCreate } from "./archive-routes.ts";
 import { formatHistory, formatInspect, formatSummary, sharedBytes } from "./format.ts";
 import { filterImages, listFilterNames } from "./list-filters.ts";
 import { type ImagePorts, scopeOf } from "./ports.ts";
+import { pushImages } from "./push-routes.ts";
+import { searchImages } from "./search-routes.ts";
 import { pruneImages, removeImage, tagImage } from "./tagging.ts";
 
 type Answer = (ports: ImagePorts, request: ApiRequest, response: ApiResponse) => void | Promise<void>;
@@ -20,7 +21,7 @@ export function imageRoutes(ports: ImagePorts): readonly Route[] {
       answer(ports, request, response);
   return [
     { method: "GET", path: "/images/json", handler: to(list) },
-    { method: "GET", path: "/images/search", handler: () => notYet("searching a registry") },
+    { method: "GET", path: "/images/search", handler: to(searchImages) },
     { method: "GET", path: "/images/get", handler: to(saveImages) },
     { method: "GET", path: "/images/{name}/get", handler: to(saveImages) },
     { method: "GET", path: "/images/{name}/json", handler: to(inspect) },
@@ -29,7 +30,7 @@ export function imageRoutes(ports: ImagePorts): readonly Route[] {
     { method: "POST", path: "/images/create", handler: to(startImageCreate) },
     { method: "POST", path: "/images/prune", since: "1.25", handler: to(prune) },
     { method: "POST", path: "/images/{name}/tag", handler: to(tag) },
-    { method: "POST", path: "/images/{name}/push", handler: to(push) },
+    { method: "POST", path: "/images/{name}/push", handler: to(pushImages) },
     { method: "DELETE", path: "/images/{name}", handler: to(remove) },
   ];
 }
@@ -73,13 +74,4 @@ async function remove({ images }: ImagePorts, request: ApiRequest, response: Api
 async function prune({ images }: ImagePorts, request: ApiRequest, response: ApiResponse): Promise<void> {
   const filters = parseFilters(request.query.text("filters"), ["dangling", "label", "label!", "until"]);
   response.json(200, await pruneImages(images, filters, scopeOf(request)));
-}
-
-function push({ images }: ImagePorts, request: ApiRequest): void {
-  const name = request.param("name");
-  const tagged = request.query.has("tag") ? `${name}:${request.query.text("tag")}` : name;
-  if (!images.find(tagged)) {
-    throw new HullError("not-found", `An image does not exist locally with the tag: ${name}`);
-  }
-  notYet("pushing to a registry");
 }

@@ -1,10 +1,15 @@
 /** The command lines of the daemons hulld starts, from its own settings. Pure: an adopted daemon is compared with them. */
+import { join } from "node:path";
 import { keelPath } from "../../platform/paths.ts";
 import type { DaemonConfig } from "../config.ts";
 
 export function containerdArgs(config: DaemonConfig): string[] {
-  return [...roots(config), "--keel", keelPath(), "--log-level", config.logLevel];
+  const own = ["--keel", keelPath(), "--log-level", config.logLevel, "--registries", registriesPath(config)];
+  return [...roots(config), ...own];
 }
+
+/** What hull-containerd is told of registries, as JSON. */
+export const registriesPath = ({ execRoot }: DaemonConfig): string => join(execRoot, "registries.json");
 
 export function buildkitdArgs(config: DaemonConfig): string[] {
   return [

@@ -1,5 +1,6 @@
 /** GET /info, from memory. */
 import { HULL_VERSION } from "../../platform/version.ts";
+import { parseMirrors } from "../../registry/client/settings.ts";
 import type { DaemonConfig } from "../config.ts";
 import type { ContainerCounts } from "../containers/api.ts";
 import { timeNow } from "../time.ts";
@@ -123,18 +124,21 @@ function machine({ host }: InfoSources) {
   };
 }
 
+/** Of other registries' mirrors the entries say it. */
 function registries(config: DaemonConfig) {
-  const hub = { Name: "docker.io", Mirrors: config.registryMirrors, Secure: true, Official: true };
-  const insecure = config.insecureRegistries.filter((name) => !name.includes("/"));
-  const entry = (name: string) => [name, { Name: name, Mirrors: [], Secure: false, Official: false }] as const;
+  const mirrors = parseMirrors(config.registryMirrors);
+  const hub = { Name: "docker.io", Mirrors: mirrors["docker.io"] ?? [], Secure: true, Official: true };
+  const isNetwork = (name: string): boolean => name.includes("/");
+  const insecure = config.insecureRegistries.filter((name) => !isNetwork(name));
+  const named = [...new Set([...insecure, ...Object.keys(mirrors)])].filter((name) => name !== "docker.io");
+  const entry = (name: string) =>
+    [name, { Name: name, Mirrors: mirrors[name] ?? [], Secure: !insecure.includes(name), Official: false }] as const;
   return {
-    InsecureRegistryCIDRs: [
-      "127.0.0.0/8",
-      "::1/128",
-      ...config.insecureRegistries.filter((name) => name.includes("/")),
-    ],
-    IndexConfigs: { "docker.io": hub, ...Object.fromEntries(insecure.map(entry)) },
-    Mirrors: config.registryMirrors,
+    AllowNondistributableArtifactsCIDRs: config.allowNondistributable.filter(isNetwork),
+    AllowNondistributableArtifactsHostnames: config.allowNondistributable.filter((name) => !isNetwork(name)),
+    InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128", ...config.insecureRegistries.filter(isNetwork)],
+    IndexConfigs: { "docker.io": hub, ...Object.fromEntries(named.map(entry)) },
+    Mirrors: hub.Mirrors,
   };
 }
 

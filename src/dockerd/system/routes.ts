@@ -1,4 +1,4 @@
-/** _ping, version, info, and what of Docker's API is answered without doing anything: swarm, plugins, login. */
+/** _ping, version, info, and what of Docker's API is answered without doing anything: swarm, plugins. */
 import { HullError } from "../../platform/errors.ts";
 import { notASwarmManager } from "../http/messages.ts";
 import type { ApiResponse } from "../http/response.ts";
@@ -13,7 +13,6 @@ export const systemRoutes = (system: SystemPort): readonly Route[] => [
   ...(["GET", "HEAD"] as const).map(ping),
   { method: "GET", path: "/version", handler: (_request, response) => response.json(200, system.version()) },
   { method: "GET", path: "/info", handler: (_request, response) => response.json(200, system.info()) },
-  { method: "POST", path: "/auth", handler: () => notYet("logging in to a registry") },
   { method: "GET", path: "/plugins", handler: (_request, response) => response.json(200, []) },
   { method: "GET", path: "/plugins/{name}/json", handler: (request) => noPlugin(request.param("name")) },
   ...swarmRoutes,

@@ -231,3 +231,12 @@ test("challenges are read with quotes, escapes and several schemes", () => {
   ]);
   assert.deepEqual(parseChallenges(""), []);
 });
+
+test("a registry that nobody serves is said to refuse, as dockerd says it", async () => {
+  const registry = await FakeRegistry.start();
+  const { host } = registry;
+  const repository = await openRepository(registry);
+  await registry[Symbol.asyncDispose]();
+  const expected = `Get "http://${host}/v2/": dial tcp ${host}: connect: connection refused`;
+  await assert.rejects(repository.getManifest("x"), (error) => messageOf(error) === expected);
+});

@@ -77,7 +77,10 @@ export function unanswered(method: string, url: string, error: unknown): HullErr
     late: "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
   };
   const why = whyOf(error);
-  return new HullError("unavailable", `${verb} "${origin}${pathname}": ${words[why]}`, {
+  // Of a registry that cannot be reached at all dockerd names the API, which it asks first.
+  const isAway = why !== "broken" && why !== "late" && pathname.startsWith("/v2/");
+  const asked = isAway ? `Get "${origin}/v2/"` : `${verb} "${origin}${pathname}"`;
+  return new HullError("unavailable", `${asked}: ${words[why]}`, {
     cause: error,
     facts: { why },
   });

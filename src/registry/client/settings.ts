@@ -11,6 +11,8 @@ export interface RegistrySettings {
   readonly certDirectories: readonly string[];
   /** Hosts beside the registry's own that may be sent its credentials for a token. */
   readonly trustedRealms: readonly string[];
+  /** Registries that layers of limited distribution are pushed to: "host", "host:port" or CIDR. */
+  readonly allowNondistributable: readonly string[];
   readonly maxDownloads: number;
   readonly maxUploads: number;
 }
@@ -22,6 +24,7 @@ export const defaultSettings: RegistrySettings = {
   insecure: [],
   certDirectories: defaultCertDirectories,
   trustedRealms: [],
+  allowNondistributable: [],
   maxDownloads: 3,
   maxUploads: 5,
 };
@@ -32,7 +35,13 @@ export function parseRegistrySettings(text: string): RegistrySettings {
   const strings = (value: unknown): boolean =>
     Array.isArray(value) && value.every((entry) => typeof entry === "string");
   const merged = { ...defaultSettings, ...json };
-  const lists = [merged.insecure, merged.certDirectories, merged.trustedRealms, ...Object.values(merged.mirrors)];
+  const lists = [
+    merged.insecure,
+    merged.certDirectories,
+    merged.trustedRealms,
+    merged.allowNondistributable,
+    ...Object.values(merged.mirrors),
+  ];
   if (!lists.every(strings) || !(merged.maxDownloads >= 1) || !(merged.maxUploads >= 1))
     throw new HullError("invalid-argument", "the settings of registries are malformed");
   return merged;
@@ -55,11 +64,16 @@ export function parseMirrors(entries: readonly string[]): Record<string, string[
 
 /** Loopback is insecure by itself, as for dockerd. `host`: "name:port". */
 export function isInsecure({ insecure }: Pick<RegistrySettings, "insecure">, host: string): boolean {
+  return isLoopback(hostnameOf(host)) || lists(insecure, host);
+}
+
+/** `entries`: hosts, hosts with a port, CIDRs. */
+export function lists(entries: readonly string[], host: string): boolean {
   const name = hostnameOf(host);
-  if (insecure.includes(host) || insecure.includes(name) || isLoopback(name)) return true;
+  if (entries.includes(host) || entries.includes(name)) return true;
   if (!ipaddr.isValid(name)) return false;
   const address = ipaddr.process(name);
-  return insecure.some((entry) => {
+  return entries.some((entry) => {
     if (!entry.includes("/")) return false;
     const [network, bits] = ipaddr.parseCIDR(entry);
     return network.kind() === address.kind() && address.match(network, bits);
