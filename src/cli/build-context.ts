@@ -19,7 +19,10 @@ import { IgnorePatterns, type IgnoreState, keepingBuildFiles, parseIgnoreFile } 
 import { HullError } from "../platform/errors.ts";
 
 export interface BuildContext extends Disposable {
-  readonly body: AsyncIterable<Uint8Array>;
+  /** Undefined: the engine fetches it from `remote`. */
+  readonly body: AsyncIterable<Uint8Array> | undefined;
+  /** "" with a body. */
+  readonly remote: string;
   /** The Dockerfile's name in it; "" is the engine's default. */
   readonly dockerfile: string;
 }
@@ -33,19 +36,19 @@ export interface ContextRequest {
 
 const prepare = (message: string): HullError =>
   new HullError("invalid-argument", `unable to prepare context: ${message}`);
-const URLS = /^(https?:\/\/|git:\/\/|git@|ssh:\/\/|github\.com\/)/;
 const TAR_MAGIC_AT = 257;
+
+const REMOTE = /^(https?:\/\/|git:\/\/|git@|ssh:\/\/|github\.com\/)/;
+
+/** A path that is there is a path. */
+export const isRemoteContext = (text: string): boolean => REMOTE.test(text) && !existsSync(text);
 
 /** Throws invalid-argument in docker's words. */
 export async function openContext({ source, file, stdin }: ContextRequest): Promise<BuildContext> {
   if (source === "-" && file === "-")
     throw new HullError("invalid-argument", "invalid argument: can't use stdin for both build context and dockerfile");
   if (source === "-") return fromStdin(stdin, file);
-  if (URLS.test(source))
-    throw new HullError(
-      "unimplemented",
-      `unable to prepare context: building from ${source} is not available yet: clone or download it first`,
-    );
+  if (isRemoteContext(source)) return fromRemote(source, file);
   const directory = resolve(source);
   const found = statSync(directory, { throwIfNoEntry: false });
   if (!found) throw prepare(`path ${JSON.stringify(source)} not found`);
@@ -53,6 +56,15 @@ export async function openContext({ source, file, stdin }: ContextRequest): Prom
   const root = realpathSync(directory);
   if (file === "-") return withExtraDockerfile(root, await whole(stdin));
   return fromDirectory(root, file);
+}
+
+function fromRemote(remote: string, file: string | undefined): BuildContext {
+  if (file === "-")
+    throw new HullError(
+      "unimplemented",
+      "a Dockerfile on standard input with a remote context needs BuildKit's protocol: build without DOCKER_BUILDKIT=0",
+    );
+  return { body: undefined, remote, dockerfile: file ?? "", [Symbol.dispose]: () => {} };
 }
 
 function fromDirectory(root: string, file: string | undefined): BuildContext {
@@ -94,6 +106,7 @@ function packed(root: string, { dockerfile, extra }: Packing): BuildContext {
   const names = send(tar, root, extra ? "" : dockerfile);
   return {
     dockerfile,
+    remote: "",
     body: output(tar, names),
     [Symbol.dispose]: () => {
       tar.kill("SIGKILL");
@@ -205,7 +218,7 @@ async function fromStdin(stdin: AsyncIterable<Uint8Array>, file: string | undefi
       yield head;
       for (let next = await pieces.next(); !next.done; next = await pieces.next()) yield next.value;
     })();
-    return { body, dockerfile: file ?? "", [Symbol.dispose]: () => {} };
+    return { body, remote: "", dockerfile: file ?? "", [Symbol.dispose]: () => {} };
   }
   const rest: Uint8Array[] = [head];
   for (let next = await pieces.next(); !next.done; next = await pieces.next()) rest.push(next.value);

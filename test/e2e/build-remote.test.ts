@@ -165,3 +165,99 @@ test("a repository that is not there, or has another commit, fails at the Docker
     assert.match(failed.stderr, /Dockerfile:2\n-+\n.*\n +2 \| >>> ADD /);
   }
 });
+
+for (const [title, buildkit] of [
+  ["BuildKit's protocol", "1"],
+  ["the classic protocol", "0"],
+] as const) {
+  const name = `remote${buildkit}`;
+  const run1 = (...args: string[]): Promise<Ran> => buildAs(buildkit, {}, args);
+
+  test(`a repository is a context by ${title}, as a whole or one of its directories`, async () => {
+    await engine.must(run1("-t", name, `${gits.url}/app.git`));
+    const listed = await ran(name);
+    assert.match(listed, /^hello of git\n/);
+    assert.equal(/\.git\/HEAD/.test(listed), buildkit === "0", "the classic builder packs the whole clone");
+    await engine.must(run1("-t", name, `${gits.url}/app.git#main:sub`));
+    assert.equal(await ran(name), "of the subdirectory");
+    const failed = await run1(`${gits.url}/app.git#nosuch`);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /repository does not contain ref nosuch/);
+  });
+
+  test(`an archive or a Dockerfile behind a URL is a context by ${title}`, async () => {
+    const tree = context(`tree${buildkit}`, {
+      Dockerfile: "FROM busybox\nCOPY d/file /file\nCMD cat /file\n",
+      "other.Dockerfile": "FROM busybox\nCMD echo other\n",
+      "d/file": "of an archive",
+    });
+    await engine.must(run(["tar", "-cJf", engine.path("context.txz"), "-C", tree, "."], {}));
+    pages.set("/context.txz", text(readFileSync(engine.path("context.txz")), { ETag: '"t"' }));
+    await engine.must(run1("-t", name, `${base}/context.txz`));
+    assert.equal(await ran(name), "of an archive");
+    await engine.must(run1("-t", name, "-f", "other.Dockerfile", `${base}/context.txz`));
+    assert.equal(await ran(name), "other");
+    pages.set("/alone", text("FROM busybox\nCMD echo alone\n", { "Content-Type": "text/plain" }));
+    await engine.must(run1("-t", name, `${base}/alone`));
+    assert.equal(await ran(name), "alone");
+    pages.set("/junk", text(Buffer.from([1, 0, 2, 0])));
+    for (const [path, why] of [
+      ["/junk", /the build context is neither an archive nor a Dockerfile/],
+      ["/nowhere", /invalid response status 404/],
+    ] as const) {
+      const failed = await run1(base + path);
+      assert.equal(failed.code, 1);
+      assert.match(failed.stderr, why);
+    }
+  });
+
+  test(`an archive on standard input is a context by ${title}`, async () => {
+    const tree = context(`sent${buildkit}`, {
+      "d/Dockerfile": "FROM busybox\nCOPY file /file\nCMD cat /file\n",
+      file: "sent",
+    });
+    await engine.must(run(["tar", "-czf", engine.path("sent.tgz"), "-C", tree, "."], {}));
+    const input = readFileSync(engine.path("sent.tgz"));
+    await engine.must(buildAs(buildkit, { input }, ["-t", name, "-f", "d/Dockerfile", "-"]));
+    assert.equal(await ran(name), "sent");
+    const cut = await buildAs(buildkit, { input: input.subarray(0, input.length - 20) }, ["-f", "d/Dockerfile", "-"]);
+    assert.equal(cut.code, 1);
+    assert.match(cut.stderr, /Error processing tar file/);
+  });
+}
+
+test("a Dockerfile of the client's builds a context that is elsewhere", async () => {
+  const input = "FROM busybox\nCOPY x /x\nCMD echo mine; cat /x\n";
+  await engine.must(buildAs("1", { input }, ["-t", "mine", "-f", "-", `${gits.url}/app.git#:sub`]));
+  assert.equal(await ran("mine"), "mine\nof the subdirectory");
+  const file = join(context("mine", { "my.Dockerfile": input }), "my.Dockerfile");
+  await engine.must(build("-t", "mine", "-f", file, `${gits.url}/app.git#:sub`));
+  assert.equal(await ran("mine"), "mine\nof the subdirectory");
+  const refused = await buildAs("0", { input }, ["-f", "-", `${gits.url}/app.git`]);
+  assert.match(refused.stderr, /needs BuildKit's protocol/);
+});
+
+test("a Dockerfile's line is shown for what is wrong in a context that is elsewhere", async () => {
+  pages.set("/bad", text("FROM busybox\nCOPY nothing /\n"));
+  const failed = await build(`${base}/bad`);
+  assert.match(failed.stderr, /context:2\n-+\n.*\n +2 \| >>> COPY nothing \/\n/);
+});
+
+test("named contexts: a repository, a URL, an image and a directory", async () => {
+  pages.set("/named.txt", text("of a URL\n"));
+  const directory = context("named", {
+    Dockerfile:
+      "FROM base\nCOPY --from=repo x /\nCOPY --from=page context /page\nCOPY --from=context f /\nCOPY mine /\nCMD cat /x /page /f /mine\n",
+    mine: ", of the build's own",
+  });
+  const here = context("here", { f: "of a directory" });
+  const contexts = {
+    base: "docker-image://busybox",
+    repo: `${gits.url}/app.git#main:sub`,
+    page: `${base}/named.txt`,
+    context: here,
+  };
+  const flags = Object.entries(contexts).flatMap(([name, value]) => ["--build-context", `${name}=${value}`]);
+  await engine.must(build("-t", "named", ...flags, directory));
+  assert.equal(await ran("named"), "of the subdirectoryof a URL\nof a directory, of the build's own");
+});

@@ -1,10 +1,11 @@
 /** The unmodified buildx on hulld: BuildKit's API as its own client speaks it. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Ran, run, TestEngine } from "../engine.ts";
+import { serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
+import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
 
 /** Where the plugin may be; BUILDX names another place. */
 const places = [
@@ -29,12 +30,13 @@ after(async () => {
   await engine?.[Symbol.asyncDispose]();
 });
 
-const buildx = (...args: string[]): Promise<Ran> =>
-  run(["docker", "buildx", ...args], {
-    DOCKER_HOST: `unix://${engine.socket}`,
-    DOCKER_CONFIG: engine.path("config"),
-    SOME_TOKEN: "tok3n",
-  });
+const buildxWith = (options: RunOptions, ...args: string[]): Promise<Ran> =>
+  run(
+    ["docker", "buildx", ...args],
+    { DOCKER_HOST: `unix://${engine.socket}`, DOCKER_CONFIG: engine.path("config"), SOME_TOKEN: "tok3n" },
+    options,
+  );
+const buildx = (...args: string[]): Promise<Ran> => buildxWith({}, ...args);
 
 function context(name: string, files: Readonly<Record<string, string>>): string {
   const directory = engine.path(name);
@@ -115,4 +117,25 @@ test("the cache is listed and pruned", { skip }, async () => {
   assert.equal(pruned.code, 0, pruned.stderr);
   assert.match(pruned.stdout, /Total:\s/);
   assert.doesNotMatch((await buildx("du")).stdout, /true|false/);
+});
+
+test("contexts that buildx does not have itself: a repository, an archive on standard input, a URL for ADD", {
+  skip,
+}, async () => {
+  using gits = await serveGit(engine.path("remotes"));
+  const dockerfile = "FROM busybox\nCOPY file /file\nCMD cat /file\n";
+  new TestRepository(engine.path("remotes/app")).commit({ "sub/Dockerfile": dockerfile, "sub/file": "of git" });
+  for (const url of [`${gits.url}/app.git#main:sub`, `${gits.url}/app.git?branch=main&subdir=sub`]) {
+    await engine.must(buildx("build", "-t", "x-remote", url));
+    assert.equal(await engine.ok("run", "--rm", "x-remote"), "of git");
+  }
+  const directory = context("sent", { Dockerfile: dockerfile, file: "sent" });
+  await engine.must(run(["tar", "-cf", engine.path("sent.tar"), "-C", directory, "."], {}));
+  const input = readFileSync(engine.path("sent.tar"));
+  await engine.must(buildxWith({ input }, "build", "-t", "x-sent", "-"));
+  assert.equal(await engine.ok("run", "--rm", "x-sent"), "sent");
+  const added = context("added", { Dockerfile: `FROM scratch\nADD ${gits.url}/app.git#nosuch /\n` });
+  const failed = await buildx("build", added);
+  assert.match(failed.stderr, /repository does not contain ref nosuch/);
+  assert.match(failed.stderr, /Dockerfile:2\n/);
 });

@@ -1,7 +1,7 @@
 /** Archives taken in by keel (`keel apply`, `keel ingest`): any compression it knows, no byte through the daemon. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
@@ -30,8 +30,14 @@ export interface IngestTarget {
 }
 
 /** Its files become objects of the store, the rest is in the index. Throws keel's words. */
-export const ingestArchive = (path: string, { objects, index, signal }: IngestTarget): Promise<void> =>
-  feed(path, ["ingest", "--store", objects, "--index", index], signal);
+export async function ingestArchive(path: string, { objects, index, signal }: IngestTarget): Promise<void> {
+  try {
+    await feed(path, ["ingest", "--store", objects, "--index", index], signal);
+  } catch (error) {
+    await rm(index, { force: true });
+    throw error;
+  }
+}
 
 /** A body that keel reads from the connection of another process. */
 export interface Upload {
@@ -50,7 +56,7 @@ export async function ingestUpload(
 ): Promise<boolean> {
   const connection = `${at.pid}:${at.fd}:${at.framing}`;
   const args = ["ingest", "--store", objects, "--index", index, "--connection", connection];
-  const child = spawn(keelPath(), args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(keelPath(), args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
   const ended = watched(child, signal);
   ended.catch(() => undefined); // Told below.
   child.stdin.on("error", () => undefined); // It has ended, which is told.
@@ -71,14 +77,29 @@ export async function ingestUpload(
   return true;
 }
 
+/** What keel leaves to others, by an archive's first bytes. */
+const programs = [
+  { magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), program: "xz", from: "xz-utils" },
+  { magic: Buffer.from("BZh"), program: "bzip2", from: "bzip2" },
+] as const;
+
+/** Said when such a program fails: keel may have got a whole archive by then. */
+const DAMAGED = "not unpacked";
+
 async function feed(path: string, args: readonly string[], signal: AbortSignal): Promise<void> {
   await using file = await open(path, "r");
-  await watched(spawn(keelPath(), args, { stdio: [file.fd, "ignore", "pipe"] }), signal);
+  const { buffer } = await file.read(Buffer.alloc(6), 0, 6, 0);
+  const needed = programs.find(({ magic }) => buffer.subarray(0, magic.length).equals(magic))?.program;
+  const keel = [keelPath(), ...args];
+  const [command, ...rest] = needed
+    ? ["/bin/sh", "-c", `{ ${needed} -d -c || echo ${DAMAGED} >&2; } | "$0" "$@"`, ...keel]
+    : keel;
+  await watched(spawn(command!, rest, { stdio: [file.fd, "ignore", "pipe"], detached: true }), signal);
 }
 
-/** Until it has ended well. Abort kills it. */
+/** Until it has ended well. Abort kills it, with what it may have beside it in a group of its own. */
 async function watched(child: ChildProcess, signal: AbortSignal): Promise<void> {
-  const kill = () => void child.kill("SIGKILL");
+  const kill = () => endGroup(child);
   signal.addEventListener("abort", kill, { once: true });
   let said = "";
   child.stderr!.on("data", (chunk: Buffer) => {
@@ -87,11 +108,28 @@ async function watched(child: ChildProcess, signal: AbortSignal): Promise<void> 
   const [code] = (await once(child, "close")) as [number | null];
   signal.removeEventListener("abort", kill);
   signal.throwIfAborted();
-  if (code !== 0) throw archiveError(said);
+  if (code !== 0 || said.includes(`${DAMAGED}\n`)) throw archiveError(said);
+}
+
+function endGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 /** keel's last line is JSON. */
 function archiveError(said: string): HullError {
+  const absent = programs.find(({ program }) => said.includes(`${program}: not found`));
+  if (absent)
+    return new HullError(
+      "failed-precondition",
+      `Error processing tar file: there is no ${absent.program} on the engine's machine to read it with: install the package ${absent.from} there`,
+    );
+  const spoken = programs.map(({ program }) => said.split("\n").find((line) => line.startsWith(`${program}: `)));
+  const damage = spoken.find((line) => line !== undefined);
+  if (damage) return new HullError("invalid-argument", `Error processing tar file: ${damage}`);
   const last = said.trim().split("\n").at(-1) ?? "";
   try {
     const { message } = JSON.parse(last) as { message?: string };

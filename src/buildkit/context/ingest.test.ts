@@ -116,6 +116,34 @@ test("a tree that tar packed is in the index as it was, its files in the store w
   assert.deepEqual(incoming(objects), []);
 });
 
+for (const [program, from] of [
+  ["xz", "xz-utils"],
+  ["bzip2", "bzip2"],
+] as const)
+  test(`an archive that ${program} packed is read by that program; damage and its absence are told`, async () => {
+    const { take } = newStore();
+    const tar = tarOf(member({ name: "a", bytes: Buffer.alloc(300_000, "packed ") }));
+    const packed = execFileSync(program, ["-c"], { input: tar });
+    assert.deepEqual(
+      (await take(packed)).map(({ path, size }) => [path, size]),
+      [["a", 300_000]],
+    );
+    const damaged = Buffer.from(packed);
+    damaged.fill(0x55, packed.length / 2);
+    await assert.rejects(take(damaged), (error) => {
+      assert.equal(codeOf(error), "invalid-argument");
+      assert.match(messageOf(error), new RegExp(`^Error processing tar file: ${program}: `));
+      return true;
+    });
+    const path = process.env.PATH;
+    process.env.PATH = "/nonexistent";
+    try {
+      await assert.rejects(take(packed), new RegExp(`install the package ${from} there`));
+    } finally {
+      process.env.PATH = path;
+    }
+  });
+
 test("what is there already is not written again", async () => {
   const { objects, take } = newStore();
   const tar = tarOf(

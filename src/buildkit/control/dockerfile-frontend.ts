@@ -1,18 +1,21 @@
 /** The Dockerfile frontend on a client's session: options and directories of the client in, images out. */
 import { formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
-import { HullError } from "../../platform/errors.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/image-build.ts";
 import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
-import type { DownloadStore } from "../downloads/downloads.ts";
+import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
+import type { RemoteContext } from "../downloads/remote-context.ts";
+import type { FileTree } from "../files/entry.ts";
 import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
+import type { Secrets } from "../solver/ports.ts";
 import { buildFailure } from "./build-failure.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
 import { clientSecrets } from "./client-secrets.ts";
 import { type FrontendOptions, parseFrontendAttributes } from "./frontend-attributes.ts";
 import { internalStep, stepId } from "./internal-step.ts";
 import type { LiveBuild } from "./live-build.ts";
+import { dockerfileIn, loadRemoteContext } from "./remote-main-context.ts";
 import type { Session, Sessions } from "./session.ts";
 import { type ContextStore, syncedContexts } from "./synced-contexts.ts";
 
@@ -21,6 +24,11 @@ export interface FrontendParts extends ImageBuildParts {
   readonly contexts: ContextStore;
   readonly images: BaseImages;
   readonly downloads: Pick<DownloadStore, "open">;
+  /** Takes a tar in any compression into the store of contexts. Waits its turn. */
+  readonly receive: (
+    body: { readonly body: AsyncIterable<Uint8Array> },
+    options: { readonly build: string; readonly signal: AbortSignal },
+  ) => Promise<{ readonly tree: FileTree }>;
   /** For what waits to be told, and sockets. */
   readonly scratch: string;
 }
@@ -42,13 +50,15 @@ export interface FrontendResult extends AsyncDisposable {
 /** Its disposal lets go of the images' layers. */
 export async function buildDockerfile(parts: FrontendParts, call: FrontendCall): Promise<FrontendResult> {
   const options = parseFrontendAttributes(call.attributes);
-  if (options.contextUrl !== "")
-    throw new HullError("unimplemented", `building from ${options.contextUrl} is not available yet: use a directory`);
   const { live, signal } = call;
   const session = await parts.sessions.get(live.sessionId, signal);
-  const dockerfile = await loadDockerfile(parts, call, { options, session });
+  const secrets = clientSecrets(session, parts.scratch);
+  const downloads = parts.downloads.open({ secrets, listener: live.listen, buildArgs: options.buildArgs });
+  const remote = await remoteContext(parts, call, { options, session, downloads });
+  const loaded: Loaded = { options, session, secrets, downloads, remote };
+  const dockerfile = await loadDockerfile(parts, call, loaded);
   live.source = { file: dockerfile.name, data: dockerfile.data };
-  const request = buildRequest(parts, call, { options, session, dockerfile });
+  const request = buildRequest(parts, call, { ...loaded, dockerfile });
   try {
     if (options.request === "") return await buildImages(parts, request, options);
     const answer = await answerRequest(options.request, request);
@@ -73,13 +83,35 @@ async function buildImages(
   }
 }
 
-interface Loaded {
+interface Opened {
   readonly options: FrontendOptions;
   readonly session: Session;
+  readonly downloads: BuildDownloads;
 }
 
+interface Loaded extends Opened {
+  readonly secrets: Secrets;
+  /** In the place of the client's directory "context". */
+  readonly remote: RemoteContext | undefined;
+}
+
+async function remoteContext(
+  parts: FrontendParts,
+  { live, signal }: FrontendCall,
+  { options, session, downloads }: Opened,
+): Promise<RemoteContext | undefined> {
+  if (options.contextUrl === "") return undefined;
+  return loadRemoteContext({
+    ...{ url: options.contextUrl, session, downloads, listener: live.listen, signal },
+    keepGitDirectory: isTrue(options.buildArgs.BUILDKIT_CONTEXT_KEEP_GIT_DIR ?? ""),
+    receive: async (body) => (await parts.receive({ body }, { build: live.ref, signal })).tree,
+  });
+}
+
+const isTrue = (text: string): boolean => /^(?:1|t|true)$/i.test(text);
+
 /** The session that has a directory: the build's own, or one that the client names. */
-const sessionOf = (parts: FrontendParts, { options, session }: Loaded, directory: string, signal: AbortSignal) => {
+const sessionOf = (parts: FrontendParts, { options, session }: Opened, directory: string, signal: AbortSignal) => {
   const named = options.sessions[directory];
   return named === undefined ? Promise.resolve(session) : parts.sessions.get(named, signal);
 };
@@ -89,7 +121,8 @@ async function loadDockerfile(
   { live, signal }: FrontendCall,
   loaded: Loaded,
 ): Promise<ClientDockerfile> {
-  const { fileName } = loaded.options;
+  const { fileName, dockerfileDirectory } = loaded.options;
+  if (loaded.remote && dockerfileDirectory === "") return dockerfileIn(loaded.remote, fileName);
   const session = await sessionOf(parts, loaded, "dockerfile", signal);
   const name = definitionStep(fileName);
   return internalStep(live.listen, name, async (step) => {
@@ -113,10 +146,9 @@ interface Given extends Loaded {
 
 function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): BuildRequest {
   const { live, signal, entitlements } = call;
-  const { options, session, dockerfile } = given;
+  const { options, dockerfile, secrets, downloads } = given;
   const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
   const ignored = ignoredOnce(parts, call, given);
-  const secrets = clientSecrets(session, parts.scratch);
   return {
     id: live.ref,
     dialect: "buildkit",
@@ -126,8 +158,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     namedContexts: options.namedContexts,
     contexts: contextsOf(parts, call, { ...given, ignored }),
     ignored: () => ignored("context"),
-    downloads: parts.downloads.open({ secrets, listener: live.listen, buildArgs }),
-    secrets,
+    ...{ downloads, secrets },
     images: toldImages(parts.images, live.listen),
     listener: withPlace(live.listen, dockerfile.name),
     signal,
@@ -138,6 +169,8 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
 function ignoredOnce(parts: FrontendParts, { live, signal }: FrontendCall, given: Given) {
   const known = new Map<string, Promise<readonly string[]>>();
   const load = async (directory: string): Promise<readonly string[]> => {
+    // Of what is fetched nothing is left out, as in BuildKit.
+    if (directory === "context" && given.remote) return [];
     if (directory === "context" && given.dockerfile.ignore) return given.dockerfile.ignore;
     const name =
       directory === "context" ? "[internal] load .dockerignore" : `[context ${directory}] load .dockerignore`;
@@ -163,7 +196,8 @@ function contextsOf(
   { live, signal }: FrontendCall,
   given: Given & IgnoredDirectories,
 ): BuildRequest["contexts"] {
-  return syncedContexts({
+  const { remote } = given;
+  const synced = syncedContexts({
     store: parts.contexts,
     build: live.ref,
     sessionOf: (directory) => sessionOf(parts, given, directory, signal),
@@ -172,6 +206,8 @@ function contextsOf(
     ignored: given.ignored,
     listener: live.listen,
   });
+  if (!remote) return synced;
+  return { tree: async (vertex, signal) => (vertex.context === "context" ? remote.tree : synced.tree(vertex, signal)) };
 }
 
 /** Looked up in steps of their own, one per image and platform. */

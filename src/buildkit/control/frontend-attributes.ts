@@ -21,6 +21,8 @@ export interface FrontendOptions {
   readonly namedContexts: Readonly<Record<string, string>>;
   /** "": the client's directory "context". */
   readonly contextUrl: string;
+  /** The Dockerfile is in the client's directory of this name, wherever the context is; "": where the context is. */
+  readonly dockerfileDirectory: string;
   /** By directory: what tells it from directories of the same name. */
   readonly sharedKeys: Readonly<Record<string, string>>;
   /** By directory: the session that has it. */
@@ -61,6 +63,7 @@ export function parseFrontendAttributes(attributes: Attributes): FrontendOptions
     hostname: attributes.hostname ?? "",
     namedContexts: below(attributes, "context:"),
     contextUrl: attributes.context ?? "",
+    dockerfileDirectory: attributes.dockerfilekey ?? "",
     sharedKeys: below(attributes, "sharedkey:localdir:"),
     sessions: below(attributes, "local-sessionid:"),
     request: attributes.requestid ?? "",

@@ -5,7 +5,7 @@ import type { FramedSocket } from "../../platform/framed-socket.ts";
 import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import type { ContextBody } from "../context/receive.ts";
-import type { DownloadStore } from "../downloads/downloads.ts";
+import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { FileTree } from "../files/entry.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
 import type { Secrets } from "../solver/ports.ts";
@@ -42,15 +42,14 @@ export interface ClassicCall extends BuilderCall {
 export async function classicBuild(parts: ClassicParts, call: ClassicCall): Promise<void> {
   const { connection, request, signal } = call;
   const options = parseClassicQuery(request.query);
-  if (options.remote !== "")
-    throw new HullError(
-      "unimplemented",
-      `building from ${options.remote} is not available yet: send its files as the context`,
-    );
-  await using context = await parts.receive(bodyOf(call), { build: call.id, signal });
-  const { name, data, tree } = await findDockerfile(context.tree, options.dockerfile);
   await using logs = new VertexLogs(parts.scratch);
-  const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, logs });
+  const { buildArgs } = options;
+  const downloads = parts.downloads.open({ secrets: noSecrets, listener: logs.listen, buildArgs });
+  await using context = await contextOf(parts, call, { remote: options.remote, downloads });
+  const { name, data, tree } = context.dockerfile
+    ? { name: "Dockerfile", data: context.dockerfile, tree: context.tree }
+    : await findDockerfile(context.tree, options.dockerfile);
+  const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, logs, downloads });
   await using build = await planImages(parts, asked);
   const answer = new ClassicAnswer(connection, options.quiet);
   let built: BuiltImages = { built: [] };
@@ -62,6 +61,22 @@ export async function classicBuild(parts: ClassicParts, call: ClassicCall): Prom
   }
   await connection.writeEnd();
   await connection.writeLine(built);
+}
+
+/** Fetched here where the client names a URL, else what it sends. */
+async function contextOf(
+  parts: ClassicParts,
+  call: ClassicCall,
+  { remote, downloads }: { readonly remote: string; readonly downloads: BuildDownloads },
+): Promise<ReceivedContext & { readonly dockerfile?: Buffer }> {
+  const { signal } = call;
+  if (remote === "") return parts.receive(bodyOf(call), { build: call.id, signal });
+  // As dockerd does, which packs the whole clone.
+  const keepGitDirectory = !/#[^:]*:./.test(remote);
+  const fetched = await downloads.context(remote, { keepGitDirectory, signal });
+  const nothing = { [Symbol.asyncDispose]: async () => {} };
+  if (fetched.kind === "files") return { tree: fetched.tree, ...nothing };
+  return { tree: { ...fetched.tree, entries: [] }, dockerfile: fetched.data, ...nothing };
 }
 
 /** As hulld can give it. */
@@ -162,10 +177,11 @@ interface Given {
   readonly dockerfile: BuildRequest["dockerfile"];
   readonly tree: FileTree;
   readonly logs: VertexLogs;
+  readonly downloads: BuildDownloads;
 }
 
 function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: Given): BuildRequest {
-  const { options, dockerfile, tree, logs } = given;
+  const { options, dockerfile, tree, logs, downloads } = given;
   const { target, buildArgs, labels, noCache, pull, network, extraHosts, limits } = options;
   return {
     id,
@@ -178,7 +194,7 @@ function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: G
     entitlements: [],
     contexts: { tree: async () => tree },
     ignored: async () => [], // What the client left out, it does not say.
-    downloads: parts.downloads.open({ secrets: noSecrets, listener: logs.listen, buildArgs }),
+    downloads,
     secrets: noSecrets,
     images: parts.images,
     listener: logs.listen,

@@ -33,6 +33,12 @@ export async function findDockerfile(tree: FileTree, name: string): Promise<Foun
 const missing = (name: string): HullError =>
   new HullError("not-found", `Cannot locate specified Dockerfile: ${name}`, { facts: { httpStatus: 500 } });
 
+/** A file of a context in the store, links in its path followed within the context; undefined when there is none. */
+export async function readFileIn(tree: FileTree, path: string): Promise<Buffer | undefined> {
+  const entry = entryAt(tree, path);
+  return entry?.kind === "file" ? read(tree, entry) : undefined;
+}
+
 /** Relative to the context's root, without "." and "..". */
 function inside(name: string): string {
   const parts: string[] = [];

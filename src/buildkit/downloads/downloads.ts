@@ -1,4 +1,6 @@
 /** What builds fetch themselves: files from URLs and checkouts. One store for all builds, of which each has a view with its own secrets and proxies. */
+import { HullError } from "../../platform/errors.ts";
+import type { ContextReceiver } from "../context/receive.ts";
 import type { HttpVertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
@@ -6,6 +8,7 @@ import type { Downloads, Secrets } from "../solver/ports.ts";
 import type { GitDownloads } from "./git-downloads.ts";
 import type { Fetching, HttpDownloads } from "./http-download.ts";
 import { type Proxies, readProxies } from "./proxies.ts";
+import { CONTEXT_FILE, downloadedContext, isHttpUrl, parseGitContext, type RemoteContext } from "./remote-context.ts";
 
 export interface BuildFetching {
   readonly secrets: Secrets;
@@ -14,7 +17,16 @@ export interface BuildFetching {
   readonly buildArgs: Readonly<Record<string, string>>;
 }
 
+export interface BuildDownloads extends Downloads {
+  /** A build's main context. */
+  context(
+    url: string,
+    options: { readonly keepGitDirectory: boolean; readonly signal: AbortSignal },
+  ): Promise<RemoteContext>;
+}
+
 export interface DownloadStoreParts {
+  readonly contexts: Pick<ContextReceiver, "receiveFile">;
   readonly http: HttpDownloads;
   readonly git: GitDownloads;
   /** The daemon's. */
@@ -25,15 +37,29 @@ export class DownloadStore {
   constructor(private readonly parts: DownloadStoreParts) {}
 
   /** The build's view. */
-  open({ secrets, listener, buildArgs }: BuildFetching): Downloads {
+  open({ secrets, listener, buildArgs }: BuildFetching): BuildDownloads {
     const proxies = { ...this.parts.proxies, ...readProxies(buildArgs) };
     const fetching = (vertex: HttpVertex, signal: AbortSignal): Fetching => ({
       ...{ secrets, proxies, signal },
       onProgress: progressOf(listener, vertex),
     });
+    const { http, git, contexts } = this.parts;
+    const ofUrl = async (url: string, signal: AbortSignal): Promise<RemoteContext> => {
+      const silent = { secrets, proxies, signal, onProgress: () => {} };
+      const tree = await http.tree({ url, checksum: "", fileName: CONTEXT_FILE }, silent);
+      return downloadedContext({ path: http.pathOf(tree), tree }, { contexts, signal });
+    };
     return {
-      http: (vertex, signal) => this.parts.http.tree(vertex, fetching(vertex, signal)),
-      git: (vertex, signal) => this.parts.git.open(vertex, { secrets, proxies, signal }),
+      context: async (url, { keepGitDirectory, signal }) => {
+        const reference = parseGitContext(url);
+        if (!reference && isHttpUrl(url)) return ofUrl(url, signal);
+        if (!reference) throw new HullError("invalid-argument", `${url} is neither a URL nor a repository`);
+        const source = { ...reference, keepGitDirectory: reference.keepGitDirectory ?? keepGitDirectory };
+        const checkout = await git.open(source, { secrets, proxies, signal });
+        return { kind: "files", tree: await checkout.tree() };
+      },
+      http: (vertex, signal) => http.tree(vertex, fetching(vertex, signal)),
+      git: (vertex, signal) => git.open(vertex, { secrets, proxies, signal }),
     };
   }
 }

@@ -51,6 +51,11 @@ export class HttpDownloads {
     return { entries: [{ ...entry, path: file.fileName }], source: { kind: "store", directory: this.parts.objects } };
   }
 
+  /** Of the bytes of a tree that `tree` answered. */
+  pathOf({ entries }: FileTree): string {
+    return this.parts.records.objectOf(entries[0]!);
+  }
+
   async entry(file: HttpFile, fetching: Fetching): Promise<FileEntry> {
     const authorization = await authorizationFor(file.url, fetching);
     const key = JSON.stringify([file, authorization]);

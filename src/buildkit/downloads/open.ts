@@ -36,6 +36,7 @@ export async function openDownloads(options: OpenDownloadsOptions): Promise<Open
   const trees = new GitTrees(join(own, "trees"), objects);
   const receive = contexts.receiveWritten.bind(contexts);
   const store = new DownloadStore({
+    contexts,
     http: new HttpDownloads({ records, objects, receive }),
     git: new GitDownloads({ directory: own, trees, receive }),
     proxies: takeProxies(env),

@@ -7,13 +7,17 @@ import type { FileEntry, FileTree } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
 
 /** Enough to inflate the first header of a tar. */
-const HEAD_BYTES = 128 * 1024;
+export const ARCHIVE_HEAD_BYTES = 128 * 1024;
 const BLOCK_BYTES = 512;
 const CHECKSUM_AT = 148;
 const CHECKSUM_BYTES = 8;
 
 export async function isArchive(tree: FileTree, entry: FileEntry): Promise<boolean> {
-  const head = await readHead(tree, entry);
+  return isArchiveHead(await readHead(tree, entry));
+}
+
+/** `head`: ARCHIVE_HEAD_BYTES, or all there are. */
+export function isArchiveHead(head: Buffer): boolean {
   const inflate = inflaters.find(({ magic }) => head.subarray(0, magic.length).equals(magic))?.inflate;
   if (inflate === undefined) return isTarHeader(head);
   const plain = inflate(head);
@@ -70,7 +74,7 @@ async function readHead({ source }: FileTree, entry: FileEntry): Promise<Buffer>
   for (const path of paths) {
     try {
       await using file = await open(path, "r");
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(ARCHIVE_HEAD_BYTES), 0, ARCHIVE_HEAD_BYTES, 0);
       return buffer.subarray(0, bytesRead);
     } catch (error) {
       if (codeOf(error) !== "not-found" || path === paths.at(-1)) throw error;

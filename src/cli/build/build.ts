@@ -20,6 +20,7 @@ import { TtyDisplay } from "./progress/tty.ts";
 import { type Attributes, entitlementsOf, frontendAttributes, refuseAbsent } from "./request.ts";
 import { type BuildAnswer, runBuild } from "./run-build.ts";
 import { parseAgents, parseSecrets } from "./secret-flags.ts";
+import type { SessionContents } from "./session-services.ts";
 import { type BuildSource, openSource } from "./source.ts";
 import { type ListedFile, Listings } from "./tree-walk.ts";
 
@@ -55,12 +56,12 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     },
     exporters: outputs.map(({ exporter }) => exporter),
     entitlements,
-    contents: { directories, secrets, agents, configDirectory, onListed },
-    sharedKey: sharedKey(node, source.context),
+    contents: { directories, sent: sentContext(source), secrets, agents, configDirectory, onListed },
+    sharedKey: sharedKey(node, textOf(source.context)),
     display,
   });
   building.catch(() => undefined); // Awaited below.
-  await lookAhead(directories.get("context")!, source, over.signal).catch(() => undefined);
+  await lookAtContext(directories, source, over.signal);
   const answer = await building.catch(async (error: unknown) => {
     await tellWarnings(flags, display);
     if (error instanceof HullError && error.facts.status !== undefined) throw error; // The engine's refusal, not the build's.
@@ -68,7 +69,8 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   });
   if (!call) await tellWarnings(flags, display);
   if (call) return tellCall({ call, facts: answer.facts, file: shownDockerfile(flags, operands[0]!) });
-  if (flags.bool("explain-context")) await write("stderr", contextReport(listed));
+  if (flags.bool("explain-context") && source.context.kind === "directory")
+    await write("stderr", contextReport(listed));
   await tellAnswer({ flags, answer });
   return 0;
 }
@@ -77,22 +79,53 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
 const shownDockerfile = (flags: Invocation["flags"], context: string): string =>
   flags.text("file") ?? (context === "-" ? "Dockerfile" : join(context, "Dockerfile"));
 
+/** What goes wrong shows when the files are asked for. */
+async function lookAtContext(
+  directories: ReadonlyMap<string, Listings>,
+  { context, dockerfileDirectory, dockerfile }: BuildSource,
+  signal: AbortSignal,
+): Promise<void> {
+  const main = directories.get("context");
+  if (!main || context.kind !== "directory" || dockerfileDirectory === undefined) return;
+  const source = { context: context.path, dockerfileDirectory, dockerfile };
+  await lookAhead(main, source, signal).catch(() => undefined);
+}
+
+/** Named contexts do not stand in for the build's own directories. */
+const localName = (name: string): string => (name === "context" || name === "dockerfile" ? `_${name}` : name);
+
 function directoriesOf({ context, dockerfileDirectory, named }: BuildSource): Map<string, Listings> {
-  const main = new Listings(context);
-  const directories = new Map([
-    ["context", main],
-    ["dockerfile", dockerfileDirectory === context ? main : new Listings(dockerfileDirectory)],
-  ]);
-  for (const [name, given] of named) if (given.kind === "directory") directories.set(name, new Listings(given.path));
+  const directories = new Map<string, Listings>();
+  const path = context.kind === "directory" ? context.path : undefined;
+  if (path !== undefined) directories.set("context", new Listings(path));
+  if (dockerfileDirectory !== undefined) {
+    const main = directories.get("context");
+    directories.set("dockerfile", main && dockerfileDirectory === path ? main : new Listings(dockerfileDirectory));
+  }
+  for (const [name, given] of named)
+    if (given.kind === "directory") directories.set(localName(name), new Listings(given.path));
   return directories;
 }
 
+/** What tells builds of one client apart. */
+function textOf(context: BuildSource["context"]): string {
+  if (context.kind === "directory") return context.path;
+  return context.kind === "remote" ? context.url : "";
+}
+
+const sentContext = ({ context }: BuildSource): SessionContents["sent"] =>
+  new Map(context.kind === "sent" ? [[context.id, context.body]] : []);
+
 /** Keys are of whole paths: directories of the same name are not mixed. */
-function contextAttributes({ context, named }: BuildSource, node: string): Attributes {
-  const attributes: Record<string, string> = { "sharedkey:localdir:context": sharedKey(node, context) };
+function contextAttributes({ context, dockerfileDirectory, named }: BuildSource, node: string): Attributes {
+  const attributes: Record<string, string> =
+    context.kind === "directory"
+      ? { "sharedkey:localdir:context": sharedKey(node, context.path) }
+      : { context: context.kind === "remote" ? context.url : `http://buildkit-session/${context.id}` };
+  if (context.kind !== "directory" && dockerfileDirectory !== undefined) attributes.dockerfilekey = "dockerfile";
   for (const [name, given] of named) {
-    attributes[`context:${name}`] = given.kind === "directory" ? `local:${name}` : given.text;
-    if (given.kind === "directory") attributes[`sharedkey:localdir:${name}`] = sharedKey(node, given.path);
+    attributes[`context:${name}`] = given.kind === "directory" ? `local:${localName(name)}` : given.text;
+    if (given.kind === "directory") attributes[`sharedkey:localdir:${localName(name)}`] = sharedKey(node, given.path);
   }
   return attributes;
 }

@@ -19,9 +19,9 @@ export async function buildClassic({ flags, operands, session }: Invocation): Pr
   const response = await session.call({
     method: "POST",
     path: "/build",
-    query: buildQuery(flags, context.dockerfile),
+    query: { ...buildQuery(flags, context.dockerfile), ...(context.remote !== "" && { remote: context.remote }) },
     headers: { "Content-Type": "application/x-tar", "X-Registry-Config": "e30=" },
-    body: quiet ? context.body : told(context.body),
+    ...(context.body && { body: quiet ? context.body : told(context.body) }),
   });
   let id = "";
   const held: string[] = [];

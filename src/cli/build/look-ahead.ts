@@ -4,8 +4,13 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { IgnorePatterns, ignoreFileNames, parseIgnoreFile } from "../../buildkit/files/ignore.ts";
 import { TreeFilter } from "../../buildkit/files/tree-filter.ts";
-import type { BuildSource } from "./source.ts";
 import { type Listings, walk } from "./tree-walk.ts";
+
+export interface LocalSource {
+  readonly context: string;
+  readonly dockerfileDirectory: string;
+  readonly dockerfile: string;
+}
 
 /** Between two looks at what the daemon says. */
 const SLICE_MS = 2;
@@ -13,7 +18,7 @@ const SLICE_MS = 2;
 const MOST_FILES = 50_000;
 
 /** Until all is read, or `signal` aborts. What goes wrong shows when the files are asked for. */
-export async function lookAhead(listings: Listings, source: BuildSource, signal: AbortSignal): Promise<void> {
+export async function lookAhead(listings: Listings, source: LocalSource, signal: AbortSignal): Promise<void> {
   const excluded = ignoredBy(source);
   const filter = excluded.length === 0 ? undefined : new TreeFilter(undefined, new IgnorePatterns(excluded));
   let sliceEndMs = performance.now() + SLICE_MS;
@@ -26,7 +31,7 @@ export async function lookAhead(listings: Listings, source: BuildSource, signal:
   }
 }
 
-export function ignoredBy({ context, dockerfileDirectory, dockerfile }: BuildSource): readonly string[] {
+export function ignoredBy({ context, dockerfileDirectory, dockerfile }: LocalSource): readonly string[] {
   const [own, general] = ignoreFileNames(dockerfile);
   for (const path of [join(dockerfileDirectory, own!), join(context, general!)]) {
     const data = readIfFile(path);

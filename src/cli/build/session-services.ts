@@ -1,9 +1,11 @@
 /** What the command serves while its build runs: directories, secrets, agents, credentials, places for results. */
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { basename } from "node:path";
 import { Auth, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
 import { Secrets } from "../../buildkit/gen/moby/secrets/secrets_pb.ts";
 import { SSH } from "../../buildkit/gen/moby/sshforward/v1/ssh_pb.ts";
+import { Upload } from "../../buildkit/gen/moby/upload/v1/upload_pb.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { GrpcRoutes } from "../../platform/grpc/server.ts";
 import { readCredentials } from "./credentials.ts";
@@ -15,6 +17,8 @@ import type { ListedFile, Listings } from "./tree-walk.ts";
 /** Under the names that the daemon asks for. */
 export interface SessionContents {
   readonly directories: ReadonlyMap<string, Listings>;
+  /** What is sent as it comes, once, by its id. */
+  readonly sent: ReadonlyMap<string, AsyncIterable<Uint8Array>>;
   readonly secrets: ReadonlyMap<string, SecretSource>;
   /** Sockets of agents by id. */
   readonly agents: ReadonlyMap<string, string>;
@@ -23,8 +27,14 @@ export interface SessionContents {
 }
 
 /** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
-export function offeredMethods({ secrets, agents }: SessionContents): string[] {
-  const services = [FileSync, Auth, ...(secrets.size > 0 ? [Secrets] : []), ...(agents.size > 0 ? [SSH] : [])];
+export function offeredMethods({ sent, secrets, agents }: SessionContents): string[] {
+  const services = [
+    FileSync,
+    Auth,
+    ...(sent.size > 0 ? [Upload] : []),
+    ...(secrets.size > 0 ? [Secrets] : []),
+    ...(agents.size > 0 ? [SSH] : []),
+  ];
   const absent = new Set(["TarStream", "FetchToken", "GetTokenAuthority", "VerifyTokenAuthority"]);
   return services.flatMap(({ typeName, methods }) =>
     methods.filter(({ name }) => !absent.has(name)).map(({ name }) => `/${typeName}/${name}`),
@@ -51,6 +61,16 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
   routes.service(Auth, {
     credentials: async ({ Host }) => readCredentials(contents.configDirectory, Host),
   });
+  const unsent = new Map(contents.sent);
+  routes.service(Upload, {
+    pull: (_, context) => {
+      const id = basename(callOf(context).values("urlpath")[0] ?? "");
+      const body = unsent.get(id);
+      if (!body) throw new HullError("not-found", `no http response from session for ${id}`);
+      unsent.delete(id);
+      return messagesOf(body);
+    },
+  });
   routes.service(Secrets, { getSecret: async ({ ID }) => ({ data: secretOf(contents, ID) }) });
   routes.service(SSH, {
     checkAgent: async ({ ID }) => {
@@ -60,6 +80,13 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
     forwardAgent: (messages, context) =>
       relay(agentOf(contents, callOf(context).values("buildkit.ssh.id")[0] ?? ""), messages),
   });
+}
+
+const MESSAGE_BYTES = 1024 * 1024;
+
+async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<{ data: Uint8Array }> {
+  for await (const piece of body)
+    for (let at = 0; at < piece.length; at += MESSAGE_BYTES) yield { data: piece.subarray(at, at + MESSAGE_BYTES) };
 }
 
 const MAX_SECRET_BYTES = 500 * 1024;

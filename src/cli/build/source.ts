@@ -1,15 +1,23 @@
 /** Where a build's files are: the context's directory, the Dockerfile's, those of --build-context; what comes on stdin gets one of its own. */
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { HullError } from "../../platform/errors.ts";
-import { defaultDockerfile, isArchive } from "../build-context.ts";
+import { defaultDockerfile, isArchive, isRemoteContext } from "../build-context.ts";
+
+export type MainContext =
+  | { readonly kind: "directory"; readonly path: string }
+  /** The daemon fetches it: an archive, a Dockerfile, a repository. */
+  | { readonly kind: "remote"; readonly url: string }
+  /** An archive that is sent as it comes. */
+  | { readonly kind: "sent"; readonly id: string; readonly body: AsyncIterable<Uint8Array> };
 
 export interface BuildSource extends Disposable {
-  readonly context: string;
-  /** The directory of the Dockerfile, and its name in it. */
-  readonly dockerfileDirectory: string;
+  readonly context: MainContext;
+  /** The directory of the Dockerfile; undefined: it is in the context. */
+  readonly dockerfileDirectory: string | undefined;
+  /** Its name there. */
   readonly dockerfile: string;
   /** Named contexts: directories, and what the daemon fetches itself. */
   readonly named: ReadonlyMap<string, NamedContext>;
@@ -28,7 +36,6 @@ export interface SourceRequest {
 
 const invalid = (message: string): HullError => new HullError("invalid-argument", message);
 const prepare = (message: string): HullError => invalid(`unable to prepare context: ${message}`);
-const REMOTE = /^(https?:\/\/|git:\/\/|git@|ssh:\/\/|github\.com\/)/;
 
 /** Throws invalid-argument in docker's words. */
 export async function openSource(request: SourceRequest): Promise<BuildSource> {
@@ -36,19 +43,26 @@ export async function openSource(request: SourceRequest): Promise<BuildSource> {
   const named = new Map(request.namedContexts.map(namedContext));
   if (source === "-" && file === "-")
     throw invalid("invalid argument: can't use stdin for both build context and dockerfile");
-  if (REMOTE.test(source) && !existsSync(source))
-    throw new HullError(
-      "unimplemented",
-      `unable to prepare context: building from ${source} is not available yet: clone or download it first`,
-    );
   if (source === "-") return fromStdin(request, named);
-  const context = directoryAt(source);
-  if (file !== "-") return { ...dockerfileIn(context, file), context, named, [Symbol.dispose]: () => {} };
+  const isRemote = isRemoteContext(source);
+  const context: MainContext = isRemote
+    ? { kind: "remote", url: source }
+    : { kind: "directory", path: directoryAt(source) };
+  if (file !== "-") {
+    const dockerfile = context.kind === "directory" ? dockerfileIn(context.path, file) : dockerfileBeside(file);
+    return { ...dockerfile, context, named, [Symbol.dispose]: () => {} };
+  }
   using cleanup = new DisposableStack();
   const scratch = scratchDirectory(cleanup);
   writeFileSync(join(scratch, "Dockerfile"), await whole(request.stdin()));
   return { context, dockerfileDirectory: scratch, dockerfile: "Dockerfile", named, ...moved(cleanup) };
 }
+
+/** Of a context elsewhere: an absolute path is one here. */
+const dockerfileBeside = (file: string | undefined) =>
+  file !== undefined && isAbsolute(file)
+    ? { dockerfileDirectory: dirname(file), dockerfile: basename(file) }
+    : { dockerfileDirectory: undefined, dockerfile: file ?? "Dockerfile" };
 
 function directoryAt(source: string): string {
   const path = resolve(source);
@@ -68,7 +82,7 @@ function namedContext(spec: string): [string, NamedContext] {
   const equals = spec.indexOf("=");
   if (equals < 1) throw invalid(`invalid context value: ${spec}, expected key=value`);
   const [name, value] = [spec.slice(0, equals), spec.slice(equals + 1)];
-  const isReference = /^(docker-image|oci-layout|target|input):/.test(value) || REMOTE.test(value);
+  const isReference = /^(docker-image|oci-layout|target|input):/.test(value) || isRemoteContext(value);
   if (isReference) return [name, { kind: "reference", text: value }];
   const path = resolve(value);
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
@@ -78,12 +92,9 @@ function namedContext(spec: string): [string, NamedContext] {
 
 const TAR_HEAD_BYTES = 262;
 
-/** A tar in any compression that tar knows, else a Dockerfile without a context. */
+/** A tar in any compression that the daemon knows is sent as it is; anything else is a Dockerfile without a context. */
 async function fromStdin({ stdin, file }: SourceRequest, named: BuildSource["named"]): Promise<BuildSource> {
   using cleanup = new DisposableStack();
-  const scratch = scratchDirectory(cleanup);
-  const context = join(scratch, "context");
-  mkdirSync(context);
   const pieces = stdin()[Symbol.asyncIterator]();
   let head: Buffer = Buffer.alloc(0);
   while (head.length < TAR_HEAD_BYTES) {
@@ -91,38 +102,24 @@ async function fromStdin({ stdin, file }: SourceRequest, named: BuildSource["nam
     if (done) break;
     head = Buffer.concat([head, value]);
   }
+  const body = joined(head, pieces);
   if (isArchive(head)) {
-    await unpack(context, head, pieces);
-    const name = file ?? "Dockerfile";
-    return { context, dockerfileDirectory: context, dockerfile: name, named, ...moved(cleanup) };
+    const context: MainContext = { kind: "sent", id: randomBytes(13).toString("hex"), body };
+    const dockerfile = file ?? "Dockerfile";
+    return { context, dockerfileDirectory: undefined, dockerfile, named, [Symbol.dispose]: () => {} };
   }
-  const parts: Uint8Array[] = [head];
-  for (let next = await pieces.next(); !next.done; next = await pieces.next()) parts.push(next.value);
-  writeFileSync(join(scratch, "Dockerfile"), Buffer.concat(parts));
+  if (file !== undefined) throw invalid("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");
+  const scratch = scratchDirectory(cleanup);
+  const empty = join(scratch, "context");
+  mkdirSync(empty);
+  writeFileSync(join(scratch, "Dockerfile"), await whole(body));
+  const context: MainContext = { kind: "directory", path: empty };
   return { context, dockerfileDirectory: scratch, dockerfile: "Dockerfile", named, ...moved(cleanup) };
 }
 
-const compressions: Readonly<Record<string, string>> = { "1f8b": "-z", "425a": "-j", fd37: "-J", "28b5": "--zstd" };
-
-async function unpack(directory: string, head: Buffer, pieces: AsyncIterator<Uint8Array>): Promise<void> {
-  const compression = compressions[head.toString("hex", 0, 2)];
-  const options = ["-x", "-f", "-", "--no-same-owner", "-p", "-C", directory, ...(compression ? [compression] : [])];
-  const tar = spawn("tar", options, { stdio: ["pipe", "ignore", "pipe"] });
-  let said = "";
-  tar.stderr.on("data", (chunk) => {
-    said = (said + String(chunk)).slice(-4096);
-  });
-  const ended = new Promise<number | null>((done, fail) => void tar.on("error", fail).on("close", done));
-  let isOpen = true;
-  tar.stdin.on("error", () => {
-    isOpen = false; // It has ended: what it said is the error.
-  });
-  tar.stdin.write(head);
-  for (let next = await pieces.next(); !next.done && isOpen; next = await pieces.next())
-    if (!tar.stdin.write(next.value))
-      await new Promise((resume) => tar.stdin.once("drain", resume).once("close", resume));
-  tar.stdin.end();
-  if ((await ended) !== 0) throw invalid(`the build context on standard input is no archive: ${said.trim()}`);
+async function* joined(head: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield head;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 
 function scratchDirectory(cleanup: DisposableStack): string {
