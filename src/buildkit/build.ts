@@ -34,8 +34,20 @@ export interface BuildRequest {
   readonly downloads: Downloads;
   readonly secrets: Secrets;
   readonly images: BaseImages;
+  readonly layouts: ImageLayouts;
   readonly listener: BuildListener;
   readonly signal: AbortSignal;
+}
+
+/** Images of OCI layouts that the client has. */
+export interface ImageLayouts {
+  /** The image is here from then on, without a name. `name`: of the context; `platform`: "" is this machine's. */
+  load(layout: {
+    readonly name: string;
+    readonly store: string;
+    readonly digest: string;
+    readonly platform: string;
+  }): Promise<BaseImage>;
 }
 
 /** Images that FROM and COPY --from name. */

@@ -261,3 +261,53 @@ test("named contexts: a repository, a URL, an image and a directory", async () =
   await engine.must(build("-t", "named", ...flags, directory));
   assert.equal(await ran("named"), "of the subdirectoryof a URL\nof a directory, of the build's own");
 });
+
+/** An image with a layer of its own as an OCI layout in a directory, and no more in the engine. */
+async function layout(name: string, file: string): Promise<string> {
+  const made = context(`${name}-made`, { Dockerfile: `FROM busybox\nENV OF=${name}\nCOPY f /f\n`, f: file });
+  await engine.must(build("-t", `${name}:v1`, made));
+  const archive = engine.path(`${name}.tar`);
+  await engine.ok("save", "-o", archive, `${name}:v1`);
+  await engine.ok("rmi", `${name}:v1`);
+  await engine.ok("builder", "prune", "-af");
+  const directory = engine.path(name);
+  mkdirSync(directory);
+  await engine.must(run(["tar", "-xf", archive, "-C", directory], {}));
+  return directory;
+}
+
+const onLayout = (): string =>
+  context("on-layout", { Dockerfile: "FROM base\nCOPY --from=base f /again\nCMD echo $OF; cat /again\n" });
+
+test("an image of an OCI layout is a named context, found by its tag or its digest", async () => {
+  const directory = await layout("laid", "out\n");
+  await engine.must(build("-t", "on-laid", "--build-context", `base=oci-layout://${directory}:v1`, onLayout()));
+  assert.equal(await ran("on-laid"), "laid\nout");
+  const { manifests } = JSON.parse(readFileSync(join(directory, "index.json"), "utf8")) as {
+    manifests: { digest: string }[];
+  };
+  const byDigest = `base=oci-layout://${directory}@${manifests[0]!.digest}`;
+  const again = await build("-t", "on-laid", "--build-context", byDigest, onLayout());
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stderr, /\[context base\] OCI load from client\n/);
+});
+
+test("an OCI layout without the tag, and one whose layer is damaged, are refused", async () => {
+  const directory = await layout("damaged", "x".repeat(100_000));
+  const untagged = await build("--build-context", `base=oci-layout://${directory}:v2`, onLayout());
+  assert.equal(untagged.code, 1);
+  assert.match(untagged.stderr, /could not be resolved: it has no image with the tag v2/);
+  const index = JSON.parse(readFileSync(join(directory, "index.json"), "utf8")) as { manifests: { digest: string }[] };
+  const blob = (digest: string) => join(directory, "blobs/sha256", digest.slice(7));
+  const manifest = JSON.parse(readFileSync(blob(index.manifests[0]!.digest), "utf8")) as {
+    layers: { digest: string }[];
+  };
+  const layer = blob(manifest.layers.at(-1)!.digest);
+  const bytes = readFileSync(layer);
+  bytes[bytes.length - 20]! ^= 1;
+  writeFileSync(layer, bytes);
+  const failed = await build("--build-context", `base=oci-layout://${directory}:v1`, onLayout());
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /load sha256:/);
+  assert.match(failed.stderr, /Dockerfile:[12]\n/);
+});

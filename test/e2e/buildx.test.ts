@@ -139,3 +139,20 @@ test("contexts that buildx does not have itself: a repository, an archive on sta
   assert.match(failed.stderr, /repository does not contain ref nosuch/);
   assert.match(failed.stderr, /Dockerfile:2\n/);
 });
+
+test("an image of an OCI layout is a named context", { skip }, async () => {
+  const made = context("laid-made", { Dockerfile: "FROM busybox\nCOPY f /f\n", f: "laid out" });
+  await engine.must(buildx("build", "-t", "laid:v1", made));
+  await engine.ok("save", "-o", engine.path("laid.tar"), "laid:v1");
+  await engine.ok("rmi", "laid:v1");
+  await engine.must(buildx("prune", "-af"));
+  mkdirSync(engine.path("laid"));
+  await engine.must(run(["tar", "-xf", engine.path("laid.tar"), "-C", engine.path("laid")], {}));
+  const directory = context("on-layout", { Dockerfile: "FROM base\nCMD cat /f\n" });
+  const { manifests } = JSON.parse(readFileSync(engine.path("laid/index.json"), "utf8")) as {
+    manifests: { digest: string }[];
+  };
+  const base = `base=oci-layout://${engine.path("laid")}@${manifests[0]!.digest}`;
+  await engine.must(buildx("build", "-t", "on-laid", "--build-context", base, directory));
+  assert.equal(await engine.ok("run", "--rm", "on-laid"), "laid out");
+});

@@ -44,6 +44,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     "doctor",
     "buildkit/files",
     "buildkit/gen",
+    "containerd/gen/containerd/services/content",
     "platform",
     "trace",
     "oci",

@@ -2,6 +2,7 @@
 import { formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/image-build.ts";
+import type { LayoutImages } from "../daemon/layout-images.ts";
 import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
 import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { RemoteContext } from "../downloads/remote-context.ts";
@@ -11,6 +12,7 @@ import type { BuildListener } from "../progress.ts";
 import type { Secrets } from "../solver/ports.ts";
 import { buildFailure } from "./build-failure.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
+import { clientLayouts } from "./client-layouts.ts";
 import { clientSecrets } from "./client-secrets.ts";
 import { type FrontendOptions, parseFrontendAttributes } from "./frontend-attributes.ts";
 import { internalStep, stepId } from "./internal-step.ts";
@@ -24,6 +26,7 @@ export interface FrontendParts extends ImageBuildParts {
   readonly contexts: ContextStore;
   readonly images: BaseImages;
   readonly downloads: Pick<DownloadStore, "open">;
+  readonly layouts: Pick<LayoutImages, "load">;
   /** Takes a tar in any compression into the store of contexts. Waits its turn. */
   readonly receive: (
     body: { readonly body: AsyncIterable<Uint8Array> },
@@ -160,6 +163,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     ignored: () => ignored("context"),
     ...{ downloads, secrets },
     images: toldImages(parts.images, live.listen),
+    layouts: clientLayouts({ ...parts, session: given.session, listener: live.listen, signal }),
     listener: withPlace(live.listen, dockerfile.name),
     signal,
   };

@@ -197,6 +197,7 @@ function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: G
     downloads,
     secrets: noSecrets,
     images: parts.images,
+    layouts: { load: () => Promise.reject(new HullError("internal", "the classic protocol has no named contexts")) },
     listener: logs.listen,
     signal,
   };

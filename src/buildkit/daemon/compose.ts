@@ -29,6 +29,7 @@ import { Solver } from "../solver/solver.ts";
 import { storedImages } from "./base-images.ts";
 import { type ClassicParts, classicBuild } from "./classic-build.ts";
 import { writeImage } from "./image-writer.ts";
+import { LayoutImages } from "./layout-images.ts";
 import { prunePolicyOf } from "./prune-query.ts";
 import type { Builder, BuilderCall } from "./server.ts";
 import { SnapshotLayers } from "./snapshot-layers.ts";
@@ -107,8 +108,11 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     ending.abort(new HullError("cancelled", "hull-buildkitd is being stopped: the build was cancelled")),
   );
   const whole = wholeCache({ cache, mounts: caches, disk: () => solver.disk() });
+  const layouts = new LayoutImages({ containerd, snapshotter, keel, directory: join(own, "layouts"), warn });
+  await layouts.recover();
   const control = controlApi({
     ...classic,
+    layouts,
     contexts: new ClientContexts({
       directory: join(own, "contexts"),
       receive: async (body, options) => (await classic.receive({ body }, options)).tree,

@@ -62,13 +62,22 @@ export class Origins {
     if (value.startsWith("docker-image://")) {
       return this.#image(value.slice("docker-image://".length), platform, `[context ${name}]`);
     }
-    if (value.startsWith("oci-layout://") || value.startsWith("input:") || value.startsWith("target:")) {
+    if (value.startsWith("oci-layout://")) return this.#layout(name, value, platform);
+    if (value.startsWith("input:") || value.startsWith("target:")) {
       throw new HullError(
         "unimplemented",
         `build context ${name}: ${value.split(":", 1)[0]} contexts are not supported`,
       );
     }
     return { kind: "files", vertex: this.#files(name, value, platform) };
+  }
+
+  async #layout(name: string, value: string, platform: string): Promise<Outside> {
+    const [, store, digest] = /^oci-layout:\/\/([^:@]+)(?::[^@]*)?@(sha256:[0-9a-f]{64})$/.exec(value) ?? [];
+    if (store === undefined || digest === undefined)
+      throw new HullError("invalid-argument", `build context ${name}: oci-layout reference "${value}" has no digest`);
+    const image = await this.request.layouts.load({ name, store, digest, platform });
+    return { kind: "image", reference: fullReference(name, digest), image, label: `[context ${name}]` };
   }
 
   #files(name: string, value: string, platform: string): Vertex {

@@ -81,6 +81,7 @@ export function requestFor(text: string, { known = {}, asked = [], ...given }: P
     ignored: async () => [],
     downloads: { http: unused, git: unused },
     secrets: { secret: unused, sshAgent: unused },
+    layouts: { load: unused },
     images: {
       resolve: async (reference, { platform }) => {
         asked.push(`${platform} ${reference}`);

@@ -21,7 +21,7 @@ import { type Attributes, entitlementsOf, frontendAttributes, refuseAbsent } fro
 import { type BuildAnswer, runBuild } from "./run-build.ts";
 import { parseAgents, parseSecrets } from "./secret-flags.ts";
 import type { SessionContents } from "./session-services.ts";
-import { type BuildSource, openSource } from "./source.ts";
+import { type BuildSource, type NamedContext, openSource } from "./source.ts";
 import { type ListedFile, Listings } from "./tree-walk.ts";
 
 export async function buildWithBuildkit({ flags, operands, session }: Invocation): Promise<number> {
@@ -56,7 +56,10 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     },
     exporters: outputs.map(({ exporter }) => exporter),
     entitlements,
-    contents: { directories, sent: sentContext(source), secrets, agents, configDirectory, onListed },
+    contents: {
+      ...{ directories, secrets, agents, configDirectory, onListed },
+      ...{ sent: sentContext(source), layouts: layoutsOf(source) },
+    },
     sharedKey: sharedKey(node, textOf(source.context)),
     display,
   });
@@ -107,6 +110,16 @@ function directoriesOf({ context, dockerfileDirectory, named }: BuildSource): Ma
   return directories;
 }
 
+function namedValue(name: string, given: NamedContext): string {
+  if (given.kind === "directory") return `local:${localName(name)}`;
+  return given.kind === "layout" ? given.layout.reference : given.text;
+}
+
+const layoutsOf = ({ named }: BuildSource): SessionContents["layouts"] =>
+  new Map(
+    [...named.values()].flatMap((given) => (given.kind === "layout" ? [[given.layout.id, given.layout.path]] : [])),
+  );
+
 /** What tells builds of one client apart. */
 function textOf(context: BuildSource["context"]): string {
   if (context.kind === "directory") return context.path;
@@ -124,7 +137,7 @@ function contextAttributes({ context, dockerfileDirectory, named }: BuildSource,
       : { context: context.kind === "remote" ? context.url : `http://buildkit-session/${context.id}` };
   if (context.kind !== "directory" && dockerfileDirectory !== undefined) attributes.dockerfilekey = "dockerfile";
   for (const [name, given] of named) {
-    attributes[`context:${name}`] = given.kind === "directory" ? `local:${localName(name)}` : given.text;
+    attributes[`context:${name}`] = namedValue(name, given);
     if (given.kind === "directory") attributes[`sharedkey:localdir:${localName(name)}`] = sharedKey(node, given.path);
   }
   return attributes;

@@ -2,13 +2,16 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
+import type { HandlerContext } from "@connectrpc/connect";
 import { Auth, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
 import { Secrets } from "../../buildkit/gen/moby/secrets/secrets_pb.ts";
 import { SSH } from "../../buildkit/gen/moby/sshforward/v1/ssh_pb.ts";
 import { Upload } from "../../buildkit/gen/moby/upload/v1/upload_pb.ts";
+import { Content } from "../../containerd/gen/containerd/services/content/v1/content_pb.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { GrpcRoutes } from "../../platform/grpc/server.ts";
 import { readCredentials } from "./credentials.ts";
+import { blobBytes, readBlob } from "./oci-layouts.ts";
 import type { SecretSource } from "./secret-flags.ts";
 import { sendTree } from "./send-tree.ts";
 import { callOf } from "./served.ts";
@@ -19,6 +22,8 @@ export interface SessionContents {
   readonly directories: ReadonlyMap<string, Listings>;
   /** What is sent as it comes, once, by its id. */
   readonly sent: ReadonlyMap<string, AsyncIterable<Uint8Array>>;
+  /** Directories of OCI layouts by id. */
+  readonly layouts: ReadonlyMap<string, string>;
   readonly secrets: ReadonlyMap<string, SecretSource>;
   /** Sockets of agents by id. */
   readonly agents: ReadonlyMap<string, string>;
@@ -27,7 +32,7 @@ export interface SessionContents {
 }
 
 /** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
-export function offeredMethods({ sent, secrets, agents }: SessionContents): string[] {
+export function offeredMethods({ sent, layouts, secrets, agents }: SessionContents): string[] {
   const services = [
     FileSync,
     Auth,
@@ -36,9 +41,10 @@ export function offeredMethods({ sent, secrets, agents }: SessionContents): stri
     ...(agents.size > 0 ? [SSH] : []),
   ];
   const absent = new Set(["TarStream", "FetchToken", "GetTokenAuthority", "VerifyTokenAuthority"]);
-  return services.flatMap(({ typeName, methods }) =>
+  const offered = services.flatMap(({ typeName, methods }) =>
     methods.filter(({ name }) => !absent.has(name)).map(({ name }) => `/${typeName}/${name}`),
   );
+  return layouts.size === 0 ? offered : [...offered, ...["Info", "Read"].map((name) => `/${Content.typeName}/${name}`)];
 }
 
 export function addSessionServices(routes: GrpcRoutes, contents: SessionContents): void {
@@ -70,6 +76,17 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       unsent.delete(id);
       return messagesOf(body);
     },
+  });
+  const layoutFor = (context: HandlerContext): string => {
+    const id = callOf(context).values("buildkit-attachable-store-id")[0] ?? "";
+    const path = contents.layouts.get(id.replace(/^oci:/, ""));
+    if (path === undefined) throw new HullError("not-found", `unknown store ${id}`);
+    return path;
+  };
+  routes.service(Content, {
+    info: ({ digest }, context) => ({ info: { digest, size: BigInt(blobBytes(layoutFor(context), digest)) } }),
+    read: ({ digest, offset, size }, context) =>
+      readBlob(layoutFor(context), { digest, offset: Number(offset), size: Number(size) }),
   });
   routes.service(Secrets, { getSecret: async ({ ID }) => ({ data: secretOf(contents, ID) }) });
   routes.service(SSH, {

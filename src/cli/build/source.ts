@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { HullError } from "../../platform/errors.ts";
 import { defaultDockerfile, isArchive, isRemoteContext } from "../build-context.ts";
+import { type OciLayout, openOciLayout } from "./oci-layouts.ts";
 
 export type MainContext =
   | { readonly kind: "directory"; readonly path: string }
@@ -25,7 +26,8 @@ export interface BuildSource extends Disposable {
 
 export type NamedContext =
   | { readonly kind: "directory"; readonly path: string }
-  | { readonly kind: "reference"; readonly text: string };
+  | { readonly kind: "reference"; readonly text: string }
+  | { readonly kind: "layout"; readonly layout: OciLayout };
 
 export interface SourceRequest {
   readonly source: string;
@@ -82,7 +84,9 @@ function namedContext(spec: string): [string, NamedContext] {
   const equals = spec.indexOf("=");
   if (equals < 1) throw invalid(`invalid context value: ${spec}, expected key=value`);
   const [name, value] = [spec.slice(0, equals), spec.slice(equals + 1)];
-  const isReference = /^(docker-image|oci-layout|target|input):/.test(value) || isRemoteContext(value);
+  const layout = openOciLayout(value);
+  if (layout) return [name, { kind: "layout", layout }];
+  const isReference = /^(docker-image|target|input):/.test(value) || isRemoteContext(value);
   if (isReference) return [name, { kind: "reference", text: value }];
   const path = resolve(value);
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
