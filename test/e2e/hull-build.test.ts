@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
@@ -85,6 +95,62 @@ test("only what is used and not ignored is sent; links in it are followed", asyn
   assert.equal(built.code, 0, built.stderr);
   assert.match(built.stderr, /Build context: 3B in 3 files\n/);
   assert.equal(await engine.ok("run", "--rm", "used"), "/c/a\n/c/deep/er/b\n/c/file");
+});
+
+/** hull build by way of another command. */
+const buildBy = (wrap: readonly string[], hull: string, ...args: string[]): Promise<Ran> =>
+  run([...wrap, hull, "build", ...args], {
+    DOCKER_HOST: `unix://${engine.socket}`,
+    DOCKER_CONFIG: engine.path("config"),
+  });
+
+test("a client in another namespace of processes sends its files", async () => {
+  const directory = context("elsewhere", { Dockerfile: "FROM busybox\nCOPY f /\n", f: "sent\n" });
+  const built = await buildBy(
+    ["unshare", "--pid", "--fork", "--mount-proc"],
+    join(root, "dist/bin/hull"),
+    "-q",
+    directory,
+  );
+  assert.equal(built.code, 0, built.stderr);
+  assert.equal(await engine.ok("run", "--rm", built.stdout.trim(), "cat", "/f"), "sent");
+});
+
+test("the engine reads with the rights of the client: what that one may not read is not built from", async () => {
+  const directory = context("rights", { Dockerfile: "FROM busybox\nCOPY f /\n", f: "for all\n" });
+  const [command, libraries] = ["bin/hull", "libexec"].map((name) => join(root, "dist", name));
+  execFileSync("mkdir", [engine.path("bin")]);
+  execFileSync("cp", ["-aL", "--reflink=auto", command!, engine.path("bin")]);
+  execFileSync("cp", ["-aL", "--reflink=auto", libraries!, engine.path("")]);
+  for (const path of [engine.path(""), engine.execRoot]) chmodSync(path, 0o711);
+  const home = engine.path("nobody");
+  mkdirSync(home);
+  chownSync(home, 65534, 65534);
+  const nobody = ["env", `DOCKER_CONFIG=${home}`, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  chmodSync(engine.socket, 0o666);
+  try {
+    const hull = engine.path("bin/hull");
+    const allowed = await buildBy(nobody, hull, "-q", directory);
+    assert.equal(allowed.code, 0, allowed.stderr);
+    assert.equal(await engine.ok("run", "--rm", allowed.stdout.trim(), "cat", "/f"), "for all");
+    writeFileSync(join(directory, "f"), "for root\n");
+    chmodSync(join(directory, "f"), 0o600);
+    const refused = await buildBy(nobody, hull, directory);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /permission denied/i);
+  } finally {
+    chmodSync(engine.socket, 0o660);
+  }
+});
+
+test("builds of one directory at once take each file in once", async () => {
+  const files = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`d/${i}`, `${i}`.repeat(2000)]));
+  const directory = context("shared", { Dockerfile: "FROM busybox\nCOPY . /c\n", ...files });
+  for (const name of ["Dockerfile", ...Object.keys(files)]) utimesSync(join(directory, name), 1e9, 1e9);
+  const ran = await Promise.all(Array.from({ length: 6 }, () => build("--progress=plain", directory)));
+  for (const { code, stderr } of ran) assert.equal(code, 0, stderr);
+  const taken = ran.filter(({ stderr }) => /transferring context: [\d.]+[kMG]?B/.test(stderr));
+  assert.equal(taken.length, 1, taken.map(({ stderr }) => stderr).join("\n"));
 });
 
 test("directories of the same name are never mixed", async () => {

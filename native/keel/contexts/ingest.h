@@ -47,6 +47,8 @@ enum { OBJECT_MEMORY = 1024 * 1024 };
 int objects_open(struct objects *objects, const char *path);
 /* The entry's bytes, which the tar is at: read, hashed, and put there unless they are. Fills entry->sha256. 0 or -errno. */
 int objects_take(struct objects *objects, struct tar *tar, const struct tar_entry *from, struct index_entry *entry);
+/* All bytes of a file, whatever its size was; fills entry->size too. */
+int objects_take_file(struct objects *objects, int fd, struct index_entry *entry);
 void objects_close(struct objects *objects);
 
 struct ingest_options {

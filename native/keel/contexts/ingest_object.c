@@ -95,7 +95,22 @@ static void settle_hash(struct sha256 *hash, struct index_entry *e) {
   sha256_text(digest, e->sha256);
 }
 
-/* Whole in memory: what is there already is never written. */
+/* The first e->size bytes of the memory: what is there already is never written. */
+static int keep_memory(struct objects *o, struct index_entry *e) {
+  struct sha256 hash;
+  sha256_init(&hash);
+  sha256_add(&hash, o->memory, e->size);
+  settle_hash(&hash, e);
+  if (is_there(o, e)) return 0;
+  char temporary[NAME_ROOM];
+  int fd = begin(o, temporary), error = fd < 0 ? fd : write_all(fd, o->memory, e->size);
+  if (fd < 0) return fd;
+  if (error == 0) return finish(o, e, fd, temporary);
+  close(fd);
+  unlinkat(o->directory, temporary, 0);
+  return error;
+}
+
 static int take_small(struct objects *o, struct tar *tar, const struct tar_entry *from, struct index_entry *e) {
   memset(o->memory, 0, e->size);
   for (size_t i = 0; i < from->extent_count; i++) {
@@ -110,18 +125,7 @@ static int take_small(struct objects *o, struct tar *tar, const struct tar_entry
       at += size;
     }
   }
-  struct sha256 hash;
-  sha256_init(&hash);
-  sha256_add(&hash, o->memory, e->size);
-  settle_hash(&hash, e);
-  if (is_there(o, e)) return 0;
-  char temporary[NAME_ROOM];
-  int fd = begin(o, temporary), error = fd < 0 ? fd : write_all(fd, o->memory, e->size);
-  if (fd < 0) return fd;
-  if (error == 0) return finish(o, e, fd, temporary);
-  close(fd);
-  unlinkat(o->directory, temporary, 0);
-  return error;
+  return keep_memory(o, e);
 }
 
 static void hash_zeros(struct sha256 *hash, uint8_t *room, uint64_t count) {
@@ -167,6 +171,50 @@ static int take_large(struct objects *o, struct tar *tar, const struct tar_entry
     if (ftruncate(fd, (off_t)e->size)) error = -errno;
   }
   settle_hash(&hash, e);
+  if (error == 0 && !is_there(o, e)) return finish(o, e, fd, temporary);
+  close(fd);
+  unlinkat(o->directory, temporary, 0);
+  return error;
+}
+
+/* As much as fits into the memory, less only at the file's end. Bytes or -errno. */
+static ssize_t read_memory(struct objects *o, int from) {
+  size_t have = 0;
+  while (have < OBJECT_MEMORY) {
+    ssize_t n = read(from, o->memory + have, OBJECT_MEMORY - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -errno;
+    if (n == 0) break;
+    have += (size_t)n;
+  }
+  return (ssize_t)have;
+}
+
+static bool is_zeros(const uint8_t *bytes, size_t length) { return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0; }
+
+/* The memory is full of the file's beginning. Whether it is there shows at its end; memories of zeros become holes. */
+static int copy_large(struct objects *o, int from, int to, struct index_entry *e) {
+  struct sha256 hash;
+  ssize_t have = OBJECT_MEMORY;
+  sha256_init(&hash);
+  for (e->size = 0; have > 0; have = read_memory(o, from)) {
+    sha256_add(&hash, o->memory, (size_t)have);
+    e->size += (uint64_t)have;
+    int error = is_zeros(o->memory, (size_t)have) ? (lseek(to, have, SEEK_CUR) < 0 ? -errno : 0) : write_all(to, o->memory, (size_t)have);
+    if (error) return error;
+  }
+  settle_hash(&hash, e);
+  return have < 0 ? (int)have : ftruncate(to, (off_t)e->size) ? -errno : 0;
+}
+
+int objects_take_file(struct objects *o, int from, struct index_entry *e) {
+  ssize_t have = read_memory(o, from);
+  e->size = have < 0 ? 0 : (uint64_t)have;
+  if (have < OBJECT_MEMORY) return have < 0 ? (int)have : keep_memory(o, e);
+  char temporary[NAME_ROOM];
+  int fd = begin(o, temporary);
+  if (fd < 0) return fd;
+  int error = copy_large(o, from, fd, e);
   if (error == 0 && !is_there(o, e)) return finish(o, e, fd, temporary);
   close(fd);
   unlinkat(o->directory, temporary, 0);

@@ -1,11 +1,11 @@
 /** Archives taken in by keel (`keel apply`, `keel ingest`): any compression it knows, no byte through the daemon. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { open, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
 import type { UploadAt } from "../api.ts";
+import { failureIn, outcomeOf, spawnGroup } from "./keel-process.ts";
 
 export interface ApplyTarget {
   /** Of a directory that is there: keel's arguments. */
@@ -56,11 +56,11 @@ export async function ingestUpload(
 ): Promise<boolean> {
   const connection = `${at.pid}:${at.fd}:${at.framing}`;
   const args = ["ingest", "--store", objects, "--index", index, "--connection", connection];
-  const child = spawn(keelPath(), args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
-  const ended = watched(child, signal);
+  const child = spawnGroup(keelPath(), args, ["pipe", "pipe", "pipe"]);
+  const ended = archiveTaken(child, signal);
   ended.catch(() => undefined); // Told below.
-  child.stdin.on("error", () => undefined); // It has ended, which is told.
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  child.stdin!.on("error", () => undefined); // It has ended, which is told.
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   const { value: first } = await lines.next();
   if (first !== "taken") {
     const refused = String(first ?? "").startsWith("refused ");
@@ -69,8 +69,8 @@ export async function ingestUpload(
     });
     return false;
   }
-  for await (const piece of taken()) child.stdin.write(piece);
-  child.stdin.end();
+  for await (const piece of taken()) child.stdin!.write(piece);
+  child.stdin!.end();
   await ended;
   const { value: last } = await lines.next();
   await whole(Number(String(last).split(" ")[1]));
@@ -94,32 +94,14 @@ async function feed(path: string, args: readonly string[], signal: AbortSignal):
   const [command, ...rest] = needed
     ? ["/bin/sh", "-c", `{ ${needed} -d -c || echo ${DAMAGED} >&2; } | "$0" "$@"`, ...keel]
     : keel;
-  await watched(spawn(command!, rest, { stdio: [file.fd, "ignore", "pipe"], detached: true }), signal);
+  await archiveTaken(spawnGroup(command!, rest, [file.fd, "ignore", "pipe"]), signal);
 }
 
-/** Until it has ended well. Abort kills it, with what it may have beside it in a group of its own. */
-async function watched(child: ChildProcess, signal: AbortSignal): Promise<void> {
-  const kill = () => endGroup(child);
-  signal.addEventListener("abort", kill, { once: true });
-  let said = "";
-  child.stderr!.on("data", (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-4096);
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  signal.removeEventListener("abort", kill);
-  signal.throwIfAborted();
+async function archiveTaken(child: ChildProcess, signal: AbortSignal): Promise<void> {
+  const { code, said } = await outcomeOf(child, signal);
   if (code !== 0 || said.includes(`${DAMAGED}\n`)) throw archiveError(said);
 }
 
-function endGroup(child: ChildProcess): void {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-/** keel's last line is JSON. */
 function archiveError(said: string): HullError {
   const absent = programs.find(({ program }) => said.includes(`${program}: not found`));
   if (absent)
@@ -130,11 +112,6 @@ function archiveError(said: string): HullError {
   const spoken = programs.map(({ program }) => said.split("\n").find((line) => line.startsWith(`${program}: `)));
   const damage = spoken.find((line) => line !== undefined);
   if (damage) return new HullError("invalid-argument", `Error processing tar file: ${damage}`);
-  const last = said.trim().split("\n").at(-1) ?? "";
-  try {
-    const { message } = JSON.parse(last) as { message?: string };
-    return new HullError("invalid-argument", `Error processing tar file: ${message ?? last}`);
-  } catch {
-    return new HullError("internal", `Error processing tar file: keel said ${last}`);
-  }
+  const { code, message } = failureIn(said);
+  return new HullError(code === "" ? "internal" : "invalid-argument", `Error processing tar file: ${message}`);
 }

@@ -6,29 +6,33 @@ import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ContextStore, Receiver } from "../control/synced-contexts.ts";
+import { FairLock } from "../../platform/fair-lock.ts";
+import type { ContextStore, ReceiveOptions, Receiver } from "../control/synced-contexts.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import { comparePaths } from "../files/path-text.ts";
 import { decodeIndex, encodeIndex } from "../files/tree-index.ts";
 import { FileTar } from "./file-tar.ts";
+import type { LocalDirectory } from "./gather.ts";
 
 export interface ClientContextsOptions {
   /** `<data-root>/buildkit/contexts` */
   readonly directory: string;
   /** Takes a tar into the store; waits its turn. */
-  readonly receive: (
-    body: AsyncIterable<Uint8Array>,
-    options: { readonly build: string; readonly signal: AbortSignal },
-  ) => Promise<FileTree>;
+  readonly receive: (body: AsyncIterable<Uint8Array>, options: ReceiveOptions) => Promise<FileTree>;
+  /** Reads files of a directory of this machine into the store; waits its turn. */
+  readonly gather: ContextStore["gather"];
 }
 
 /** Lists of directories that stay in memory. */
 const MOST_REMEMBERED = 8;
+/** A client that is slow does not keep others of its directory waiting for ever: they receive it themselves then. */
+const TURN_MS = 30_000;
 
 export class ClientContexts implements ContextStore {
   readonly directory: string;
   readonly #lists: string;
   readonly #remembered = new Map<string, ReadonlyMap<string, FileEntry>>();
+  readonly #turns = new Map<string, FairLock>();
   #writes = 0;
 
   constructor(private readonly options: ClientContextsOptions) {
@@ -52,7 +56,31 @@ export class ClientContexts implements ContextStore {
     await rename(temporary, path);
   }
 
-  async receive(options: { readonly build: string; readonly signal: AbortSignal }): Promise<Receiver> {
+  gather(
+    directory: LocalDirectory,
+    files: readonly FileEntry[],
+    options: ReceiveOptions,
+  ): Promise<readonly FileEntry[] | undefined> {
+    return this.options.gather(directory, files, options);
+  }
+
+  async turn(key: string, signal: AbortSignal): Promise<Disposable> {
+    const lock = this.#turns.get(key) ?? new FairLock();
+    this.#turns.set(key, lock);
+    const patience = AbortSignal.timeout(TURN_MS);
+    const release = await lock.acquire("exclusive", AbortSignal.any([signal, patience])).catch((error: unknown) => {
+      if (!patience.aborted || signal.aborted) throw error;
+      return () => {};
+    });
+    return {
+      [Symbol.dispose]: () => {
+        release();
+        if (!lock.isHeld && this.#turns.get(key) === lock) this.#turns.delete(key);
+      },
+    };
+  }
+
+  async receive(options: ReceiveOptions): Promise<Receiver> {
     return new TarReceiver((tar) => this.options.receive(tar, options));
   }
 

@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { messageOf } from "../../platform/errors.ts";
-import type { FileTree } from "../files/entry.ts";
+import type { FileEntry, FileTree } from "../files/entry.ts";
 import { type IngestTarget, ingestArchive, ingestUpload, type Upload } from "./apply-archive.ts";
+import { gatherFiles, type LocalDirectory } from "./gather.ts";
 import { entriesIn } from "./worker-files.ts";
 
 export interface ReceiverOptions {
@@ -73,14 +74,29 @@ export class ContextReceiver {
     return this.#taken((_, target) => ingestArchive(archive, target), signal);
   }
 
-  async #taken(take: (path: string, target: IngestTarget) => Promise<void>, signal: AbortSignal): Promise<FileTree> {
+  #taken(take: (path: string, target: IngestTarget) => Promise<void>, signal: AbortSignal): Promise<FileTree> {
+    return this.#incoming(async (scratch) => {
+      const target = { objects: this.#objects, index: join(scratch, "index"), signal };
+      await take(join(scratch, "archive"), target);
+      return { entries: await entriesIn(target.index), source: { kind: "store", directory: this.#objects } };
+    });
+  }
+
+  /** Files of a directory of this machine, with their hashes; undefined when it can't be had. */
+  gather(
+    directory: LocalDirectory,
+    files: readonly FileEntry[],
+    signal: AbortSignal,
+  ): Promise<FileEntry[] | undefined> {
+    return this.#incoming((scratch) => gatherFiles(directory, files, { objects: this.#objects, scratch, signal }));
+  }
+
+  async #incoming<T>(work: (scratch: string) => Promise<T>): Promise<T> {
     const name = `incoming-${randomBytes(8).toString("hex")}`;
     const path = join(this.options.directory, name);
     mkdirSync(path, { mode: 0o700 });
     try {
-      const target = { objects: this.#objects, index: join(path, "index"), signal };
-      await take(join(path, "archive"), target);
-      return { entries: await entriesIn(target.index), source: { kind: "store", directory: this.#objects } };
+      return await work(path);
     } finally {
       // Nobody waits for it.
       this.#remove(name).catch((error: unknown) => this.options.warn(`${path}: ${messageOf(error)}`));

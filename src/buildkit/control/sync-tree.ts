@@ -11,6 +11,10 @@ import { type Packet, type PacketSchema, Packet_PacketType as Type } from "../ge
 import { entryOfStat } from "./go-mode.ts";
 import { Outgoing } from "./outgoing.ts";
 
+/** Its bytes are to be had under its own name. */
+export const hasBytes = ({ kind, hardLinkTo, size }: FileEntry): boolean =>
+  kind === "file" && hardLinkTo === "" && size > 0;
+
 export type OurPacket = MessageInitShape<typeof PacketSchema>;
 
 /** Takes files one after the other. */
@@ -101,8 +105,7 @@ class Receiver {
       throw new HullError("invalid-argument", `the client listed ${entry.path} after ${before.path}`);
     this.entries.push(entry);
     const id = this.#next++;
-    const hasBytes = entry.kind === "file" && entry.hardLinkTo === "" && entry.size > 0;
-    if (hasBytes && !this.request.isKnown(entry)) this.#waiting.push({ id, entry, parts: [] });
+    if (hasBytes(entry) && !this.request.isKnown(entry)) this.#waiting.push({ id, entry, parts: [] });
   }
 
   #ask(): void {

@@ -3,14 +3,16 @@
  * and directory, with hashes; a file whose size, time, mode and owner are the same is the same file, unless it had been changed so shortly before it
  * was read that a second change would not show.
  */
+import type { LocalDirectory } from "../context/gather.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import type { ContextVertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Contexts } from "../solver/ports.ts";
-import { receiveDirectory } from "./client-files.ts";
+import { type DirectoryRequest, receiveDirectory } from "./client-files.ts";
+import { localDirectory } from "./local-directory.ts";
 import type { Session } from "./session.ts";
-import type { FileSink } from "./sync-tree.ts";
+import { type FileSink, hasBytes } from "./sync-tree.ts";
 
 /** Where files of contexts go and what is known of earlier ones. */
 export interface ContextStore {
@@ -19,7 +21,20 @@ export interface ContextStore {
   recall(key: string): Promise<ReadonlyMap<string, FileEntry>>;
   remember(key: string, entries: readonly FileEntry[]): Promise<void>;
   /** Takes files in; `finish` answers their hashes in the order of their beginnings. Waits its turn. */
-  receive(options: { readonly build: string; readonly signal: AbortSignal }): Promise<Receiver>;
+  receive(options: ReceiveOptions): Promise<Receiver>;
+  /** Takes files of a directory in that is on this machine: answers them with their hashes, undefined when it can't. Waits its turn. */
+  gather(
+    directory: LocalDirectory,
+    files: readonly FileEntry[],
+    options: ReceiveOptions,
+  ): Promise<readonly FileEntry[] | undefined>;
+  /** One at a time for each key, so that what one build receives the next one has. */
+  turn(key: string, signal: AbortSignal): Promise<Disposable>;
+}
+
+export interface ReceiveOptions {
+  readonly build: string;
+  readonly signal: AbortSignal;
 }
 
 export interface Receiver extends AsyncDisposable, FileSink {
@@ -59,9 +74,67 @@ async function sync(parts: SyncedContextsParts, vertex: ContextVertex, signal: A
   const { store } = parts;
   const session = await parts.sessionOf(vertex.context);
   const key = parts.keyOf(vertex.context, session);
-  const [before, exclude] = await Promise.all([store.recall(key), parts.ignored(vertex.context)]);
+  const [here, exclude] = await Promise.all([
+    localDirectory(session, vertex.context, signal),
+    parts.ignored(vertex.context),
+  ]);
+  using _turn = await store.turn(key, signal);
+  const before = await store.recall(key);
   const progress = new Transfer(parts.listener, vertex);
-  await using receiver = await store.receive({ build: parts.build, signal });
+  const request = { session, directory: vertex.context, follow: vertex.used, exclude, signal };
+  const taking: Taking = { store, before, progress, options: { build: parts.build, signal } };
+  const { listed, arrived } = (here && (await fromHere(here, request, taking))) ?? (await overSession(request, taking));
+  const entries = withHashes(
+    listed,
+    (entry) => arrived.get(entry.path) ?? { ...entry, sha256: before.get(entry.path)!.sha256 },
+  );
+  // What another Dockerfile uses of the directory stays known.
+  if (arrived.size > 0)
+    await store.remember(
+      key,
+      withoutRacy([...new Map([...before, ...entries.map((one) => [one.path, one] as const)]).values()]),
+    );
+  progress.end();
+  return { entries, source: { kind: "store", directory: store.directory }, ignored: exclude };
+}
+
+interface Taking {
+  readonly store: ContextStore;
+  readonly before: ReadonlyMap<string, FileEntry>;
+  readonly progress: Transfer;
+  readonly options: ReceiveOptions;
+}
+
+interface Taken {
+  readonly listed: readonly FileEntry[];
+  /** By path, with their hashes. */
+  readonly arrived: ReadonlyMap<string, FileEntry>;
+}
+
+const nowhere: FileSink = {
+  begin: () => {},
+  write: () => {},
+  end: () => {},
+};
+
+/** Listed by the client, read by us. Undefined: it is closed to us. */
+async function fromHere(
+  directory: LocalDirectory,
+  request: DirectoryRequest,
+  { store, before, progress, options }: Taking,
+): Promise<Taken | undefined> {
+  const listed = await receiveDirectory(request, { isKnown: () => true, sink: nowhere, onBytes: () => {} });
+  const lacking = listed.filter((entry) => hasBytes(entry) && !sameFile(before.get(entry.path), entry));
+  if (lacking.length === 0) return { listed, arrived: new Map() };
+  const gathered = await store.gather(directory, lacking, options);
+  if (!gathered) return undefined;
+  progress.add(gathered.reduce((sum, { size }) => sum + size, 0));
+  return { listed, arrived: byPath(gathered) };
+}
+
+/** Listed and sent by the client. */
+async function overSession(request: DirectoryRequest, { store, before, progress, options }: Taking): Promise<Taken> {
+  await using receiver = await store.receive(options);
   const begun: FileEntry[] = [];
   const sink: FileSink = {
     begin: (entry) => {
@@ -71,26 +144,17 @@ async function sync(parts: SyncedContextsParts, vertex: ContextVertex, signal: A
     write: (data) => receiver.write(data),
     end: () => receiver.end(),
   };
-  const request = { session, directory: vertex.context, follow: vertex.used, exclude, signal };
   const listed = await receiveDirectory(request, {
     isKnown: (entry) => sameFile(before.get(entry.path), entry),
     sink,
     onBytes: (bytes) => progress.add(bytes),
   });
   const hashes = await receiver.finish();
-  const arrived = new Map(begun.map((entry, i) => [entry.path, { ...entry, sha256: hashes[i]! }]));
-  const entries = withHashes(
-    listed,
-    (entry) => arrived.get(entry.path) ?? { ...entry, sha256: before.get(entry.path)!.sha256 },
-  );
-  // What another Dockerfile uses of the directory stays known.
-  await store.remember(
-    key,
-    withoutRacy([...new Map([...before, ...entries.map((one) => [one.path, one] as const)]).values()]),
-  );
-  progress.end();
-  return { entries, source: { kind: "store", directory: store.directory }, ignored: exclude };
+  return { listed, arrived: byPath(begun.map((entry, i) => ({ ...entry, sha256: hashes[i]! }))) };
 }
+
+const byPath = (entries: readonly FileEntry[]): ReadonlyMap<string, FileEntry> =>
+  new Map(entries.map((entry) => [entry.path, entry]));
 
 const sameFile = (before: FileEntry | undefined, now: FileEntry): boolean =>
   before !== undefined &&
@@ -108,22 +172,22 @@ const withoutRacy = (entries: readonly FileEntry[]): FileEntry[] => {
 
 /** Hard links repeat what they are links to. */
 function withHashes(listed: readonly FileEntry[], whole: (entry: FileEntry) => FileEntry): FileEntry[] {
-  const byPath = new Map<string, FileEntry>();
+  const known = new Map<string, FileEntry>();
   return listed.map((entry) => {
-    const made = hashed(entry, byPath, whole);
-    byPath.set(entry.path, made);
+    const made = hashed(entry, known, whole);
+    known.set(entry.path, made);
     return made;
   });
 }
 
 function hashed(
   entry: FileEntry,
-  byPath: ReadonlyMap<string, FileEntry>,
+  known: ReadonlyMap<string, FileEntry>,
   whole: (entry: FileEntry) => FileEntry,
 ): FileEntry {
   if (entry.kind !== "file") return entry;
   if (entry.hardLinkTo !== "") {
-    const first = byPath.get(entry.hardLinkTo);
+    const first = known.get(entry.hardLinkTo);
     if (first) return { ...first, path: entry.path, hardLinkTo: first.hardLinkTo || first.path };
   }
   return entry.size === 0 ? { ...entry, sha256: EMPTY_SHA256 } : whole(entry);

@@ -93,11 +93,15 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   );
   const store = (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) =>
     writeImage({ containerd, snapshotter }, { image, tags, signal });
+  const uploads = new Uploads(settings.maxConcurrentUploads);
   const classic: ClassicParts = {
     times: stack.use(openStepTimes(join(own, "steps.db"))),
     tracer,
     startSolving: (request, createdNs) => new SolverRun(solver, request, createdNs),
-    receive: receiver(contexts, settings.maxConcurrentUploads),
+    receive: async (body, options) => {
+      const tree = await uploads.slot(options, () => contexts.receive(body, options.signal));
+      return { tree, [Symbol.asyncDispose]: async () => {} };
+    },
     images: storedImages({ containerd, layers }),
     downloads,
     write: async (image, tags, signal) => (await store(image, tags, signal)).id,
@@ -115,7 +119,9 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     layouts,
     contexts: new ClientContexts({
       directory: join(own, "contexts"),
-      receive: async (body, options) => (await classic.receive({ body }, options)).tree,
+      receive: (body, options) => uploads.slot(options, () => contexts.receive({ body }, options.signal)),
+      gather: (directory, files, options) =>
+        uploads.slot(options, () => contexts.gather(directory, files, options.signal)),
     }),
     exports: { store },
     cache: cacheView(whole),
@@ -178,13 +184,21 @@ class Builds {
   }
 }
 
-function receiver(contexts: ContextReceiver, uploads: number): ClassicParts["receive"] {
-  const slots = { command: 1, transfer: uploads, hash: 1 };
-  const admission = new Admission({ slots, builds: Number.POSITIVE_INFINITY });
-  return async (body, { build, signal }) => {
-    using _slot = await admission.acquire({ build, kind: "transfer", cost: 1, signal, onWaiting: () => {} });
-    const tree = await contexts.receive(body, signal);
-    admission.forget(build);
-    return { tree, [Symbol.asyncDispose]: async () => {} };
-  };
+/** Contexts on their way, so many at a time, builds in turn. */
+class Uploads {
+  readonly #admission: Admission;
+
+  constructor(count: number) {
+    const slots = { command: 1, transfer: count, hash: 1 };
+    this.#admission = new Admission({ slots, builds: Number.POSITIVE_INFINITY });
+  }
+
+  async slot<T>({ build, signal }: { readonly build: string; readonly signal: AbortSignal }, work: () => Promise<T>) {
+    using _slot = await this.#admission.acquire({ build, kind: "transfer", cost: 1, signal, onWaiting: () => {} });
+    try {
+      return await work();
+    } finally {
+      this.#admission.forget(build);
+    }
+  }
 }

@@ -12,9 +12,9 @@ import { again } from "../../keel/again.ts";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { codeOf, during } from "../../platform/errors.ts";
+import { FairLock, type Sharing } from "../../platform/fair-lock.ts";
 import type { RunMount } from "../graph/vertex.ts";
 import { cacheContents } from "./cache-contents.ts";
-import { FairLock, type Sharing } from "./fair-lock.ts";
 
 export type CacheMount = Extract<RunMount, { readonly kind: "cache" }>;
 

@@ -47,6 +47,7 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     over.abort(); // The daemon has said what it wants.
     if (flags.bool("explain-context")) listed.push(file);
   };
+  const isLocal = session.address.endpoint.kind === "unix";
   const building = runBuild({
     address: session.address,
     attributes: {
@@ -57,7 +58,7 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     exporters: outputs.map(({ exporter }) => exporter),
     entitlements,
     contents: {
-      ...{ directories, secrets, agents, configDirectory, onListed },
+      ...{ directories, secrets, agents, configDirectory, isLocal, onListed },
       ...{ sent: sentContext(source), layouts: layoutsOf(source) },
     },
     sharedKey: sharedKey(node, textOf(source.context)),

@@ -1,8 +1,9 @@
 /** What the command serves while its build runs: directories, secrets, agents, credentials, places for results. */
-import { readFileSync } from "node:fs";
+import { constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
 import type { HandlerContext } from "@connectrpc/connect";
+import { Directories } from "../../buildkit/gen/hull/build/v1/directories_pb.ts";
 import { Auth, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
 import { Secrets } from "../../buildkit/gen/moby/secrets/secrets_pb.ts";
 import { SSH } from "../../buildkit/gen/moby/sshforward/v1/ssh_pb.ts";
@@ -10,6 +11,7 @@ import { Upload } from "../../buildkit/gen/moby/upload/v1/upload_pb.ts";
 import { Content } from "../../containerd/gen/containerd/services/content/v1/content_pb.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { GrpcRoutes } from "../../platform/grpc/server.ts";
+import { placeOfProcess } from "../../platform/process-place.ts";
 import { readCredentials } from "./credentials.ts";
 import { blobBytes, readBlob } from "./oci-layouts.ts";
 import type { SecretSource } from "./secret-flags.ts";
@@ -28,15 +30,18 @@ export interface SessionContents {
   /** Sockets of agents by id. */
   readonly agents: ReadonlyMap<string, string>;
   readonly configDirectory: string;
+  /** The engine is on this machine, as far as can be told: it may read the directories itself. */
+  readonly isLocal: boolean;
   readonly onListed: (directory: string, file: ListedFile) => void;
 }
 
 /** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
-export function offeredMethods({ sent, layouts, secrets, agents }: SessionContents): string[] {
+export function offeredMethods({ sent, layouts, secrets, agents, isLocal }: SessionContents): string[] {
   const services = [
     FileSync,
     Auth,
     ...(sent.size > 0 ? [Upload] : []),
+    ...(isLocal ? [Directories] : []),
     ...(secrets.size > 0 ? [Secrets] : []),
     ...(agents.size > 0 ? [SSH] : []),
   ];
@@ -53,7 +58,7 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       const { values } = callOf(context);
       const name = values("dir-name")[0] ?? "";
       const listings = contents.directories.get(name);
-      if (!listings) throw new HullError("not-found", `no access allowed to dir ${JSON.stringify(name)}`);
+      if (!listings) throw noAccess(name);
       const [follow, include, exclude] = ["followpaths", "include-patterns", "exclude-patterns"].map(values);
       const request = { listings, follow: follow!, include: include!, exclude: exclude! };
       // The ignore file alone says nothing of what the build uses.
@@ -64,6 +69,7 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       }) as never;
     },
   });
+  routes.service(Directories, { open: async ({ name }) => openDirectory(contents, name) });
   routes.service(Auth, {
     credentials: async ({ Host }) => readCredentials(contents.configDirectory, Host),
   });
@@ -105,6 +111,18 @@ async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<{ da
   for await (const piece of body)
     for (let at = 0; at < piece.length; at += MESSAGE_BYTES) yield { data: piece.subarray(at, at + MESSAGE_BYTES) };
 }
+
+/** Stays open until the command ends. */
+function openDirectory({ directories }: SessionContents, name: string) {
+  const listings = directories.get(name);
+  if (!listings) throw noAccess(name);
+  const descriptor = openSync(listings.root, constants.O_RDONLY | constants.O_DIRECTORY);
+  const { dev, ino } = fstatSync(descriptor, { bigint: true });
+  return { pid: process.pid, descriptor, device: dev, inode: ino, ...placeOfProcess() };
+}
+
+const noAccess = (name: string): HullError =>
+  new HullError("not-found", `no access allowed to dir ${JSON.stringify(name)}`);
 
 const MAX_SECRET_BYTES = 500 * 1024;
 

@@ -141,6 +141,7 @@ class Exchange {
   readonly #queue: Buffer[] = [];
   #trailers: Trailers | undefined;
   #failure: HullError | undefined;
+  #ended = false;
   #closed = false;
   #wake: () => void = () => {};
 
@@ -157,6 +158,10 @@ class Exchange {
     signal?.addEventListener("abort", aborted, { once: true });
     stream.on("response", (headers) => this.#note(headers));
     stream.on("trailers", (headers) => this.#note(headers));
+    stream.on("end", () => {
+      this.#ended = true;
+      this.#wake();
+    });
     stream.on("data", (chunk: Buffer) => {
       this.#queue.push(...reader.push(chunk));
       if (this.#queue.length > 8) stream.pause();
@@ -178,7 +183,7 @@ class Exchange {
       for (;;) {
         for (let next = this.#queue.shift(); next; next = this.#queue.shift()) yield next;
         if (this.#failure) throw this.#failure;
-        if (this.#closed) break;
+        if (this.#isAnswered) break;
         this.stream.resume();
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -190,8 +195,15 @@ class Exchange {
     }
   }
 
+  /** Nothing more comes. Our own half may be open still: who answers early has no use for what we would say. */
+  get #isAnswered(): boolean {
+    return this.#closed || (this.#ended && this.#trailers !== undefined);
+  }
+
   #note(headers: Trailers): void {
-    if (headers["grpc-status"] !== undefined) this.#trailers = headers;
+    if (headers["grpc-status"] === undefined) return;
+    this.#trailers = headers;
+    this.#wake();
   }
 
   #fail(error: HullError): void {
