@@ -10,8 +10,10 @@ declare const Bun: { password: { hashSync(text: string, options: object): string
 export interface RegistryOptions {
   /** One user who may do everything; nobody else may. */
   readonly user?: { readonly name: string; readonly password: string };
-  /** With a certificate of its own authority (`caPath`), for "localhost". */
+  /** With a certificate of its own authority. */
   readonly tls?: boolean;
+  /** An address of this machine; loopback is insecure by itself. */
+  readonly address?: string;
 }
 
 const program = ["docker-registry", "/usr/bin/docker-registry"].find(
@@ -38,15 +40,15 @@ export class TestRegistry implements AsyncDisposable {
   }
 
   get host(): string {
-    return `${this.options.tls ? "localhost" : "127.0.0.1"}:${this.port}`;
+    return `${this.#address}:${this.port}`;
+  }
+
+  get #address(): string {
+    return this.options.address ?? "127.0.0.1";
   }
 
   get url(): string {
     return `${this.options.tls ? "https" : "http"}://${this.host}`;
-  }
-
-  get caPath(): string {
-    return join(this.directory, "cert.pem");
   }
 
   /** File of a blob's bytes. */
@@ -92,14 +94,15 @@ export class TestRegistry implements AsyncDisposable {
       `  filesystem: { rootdirectory: ${this.directory}/data }`,
       "  delete: { enabled: true }",
     ];
-    lines.push("http:", `  addr: 127.0.0.1:${this.port}`);
+    lines.push("http:", `  addr: ${this.host}`);
     if (tls) {
       const key = join(this.directory, "key.pem");
-      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
-      const args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", this.caPath];
+      const certificate = join(this.directory, "cert.pem");
+      const subject = ["-subj", "/CN=registry", "-addext", `subjectAltName=IP:${this.#address}`];
+      const args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate];
       const made = spawnSync("openssl", [...args, ...subject]);
       if (made.status !== 0) throw new Error(`openssl: ${made.stderr}`);
-      lines.push(`  tls: { certificate: ${this.caPath}, key: ${key} }`);
+      lines.push(`  tls: { certificate: ${certificate}, key: ${key} }`);
     }
     if (user) {
       const hash = Bun.password.hashSync(user.password, { algorithm: "bcrypt", cost: 4 });

@@ -26,6 +26,7 @@ export const groups: Readonly<Record<string, string>> = {
   context: "Manage contexts",
   engine: "Start, stop and watch the engine",
   image: "Manage images",
+  manifest: "Look at manifests of registries",
   network: "Manage networks",
   system: "Manage the engine",
   volume: "Manage volumes",
@@ -198,6 +199,15 @@ export const commandTable: readonly CommandEntry[] = [
   entry("system info", ["info"], "Display system-wide information", () => import("./commands/info.ts")),
   entry("system logs", [], "Show the logs of the engine's own processes", () => import("./commands/system-logs.ts")),
   entry("system prune", [], "Remove unused data", () => import("./commands/system-prune.ts")),
+  entry("login", [], "Authenticate to a registry", () => import("./commands/login.ts")),
+  entry("logout", [], "Log out from a registry", () => import("./commands/logout.ts")),
+  entry(
+    "manifest inspect",
+    [],
+    "Display an image manifest, or manifest list",
+    () => import("./commands/manifest-inspect.ts"),
+  ),
+  entry("search", [], "Search Docker Hub for images", () => import("./commands/search.ts")),
   entry("inspect", [], "Return low-level information on Docker objects", () => import("./commands/inspect.ts")),
   entry("version", [], "Show the Docker version information", () => import("./commands/version.ts")),
   entry(

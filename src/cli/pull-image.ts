@@ -13,6 +13,8 @@ export interface ProgressMessage {
 }
 
 export interface PullOptions {
+  /** Every tag of the repository. */
+  readonly allTags?: boolean;
   readonly platform?: string | undefined;
   readonly quiet?: boolean;
   /** run and create print the progress to stderr: stdout is the container's. */
@@ -29,10 +31,16 @@ export function splitReference(image: string): { fromImage: string; tag: string 
 }
 
 export async function pullImage(session: Session, image: string, options: PullOptions = {}): Promise<void> {
+  // Of no use to a command that finds its image (docs/decisions/0003-what-a-command-loads.md).
+  const [{ authHeaders }, { parseReference }] = await Promise.all([
+    import("./credentials/credentials.ts"),
+    import("../oci/reference.ts"),
+  ]);
   const response = await session.call({
     method: "POST",
     path: "/images/create",
-    query: { ...splitReference(image), platform: options.platform },
+    query: { ...(options.allTags ? { fromImage: image, tag: "" } : splitReference(image)), platform: options.platform },
+    headers: authHeaders(session.options.configDir, parseReference(image).domain),
   });
   const target = options.toStderr ? "stderr" : "stdout";
   for await (const message of jsonValues<ProgressMessage>(response)) {

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { processesOf, type Ran, run, TestEngine, until } from "../engine.ts";
+import { processesOf, run, TestEngine, until } from "../engine.ts";
 import { TestRegistry } from "../registry.ts";
 import { SlowProxy } from "../slow-proxy.ts";
 
@@ -302,35 +302,4 @@ test("what is not there is said in Docker's words, with a status before the firs
   assert.equal(asked.stdout, "404");
   const push = await engine.docker("push", `${registry.host}/never/made:1`);
   assert.match(push.stderr, /An image does not exist locally with the tag: 127\.0\.0\.1:\d+\/never\/made/);
-});
-
-test("a registry with its own certificate is trusted when the administrator says so", async () => {
-  await using secure = await TestRegistry.start({ tls: true });
-  await using other = await TestEngine.start({ args: ["--insecure-registry", secure.host] });
-  const name = `${secure.host}/a/b:1`;
-  await other.ok("tag", "busybox", name);
-  await other.ok("push", name);
-  const info = JSON.parse(await other.ok("info", "--format", "{{json .RegistryConfig}}")) as {
-    IndexConfigs: Record<string, { Secure: boolean }>;
-  };
-  assert.equal(info.IndexConfigs[secure.host]?.Secure, false);
-});
-
-const dockerAs = (config: string, ...args: string[]): Promise<Ran> =>
-  run(["docker", "--config", config, ...args], { DOCKER_HOST: `unix://${engine.socket}` });
-
-test("docker login: wrong, right, and what it opens", async () => {
-  await using closed = await TestRegistry.start({ user: { name: "ann", password: "s3cret" } });
-  const config = engine.path("docker-config");
-  const name = `${closed.host}/a/b:1`;
-  await engine.ok("tag", "busybox", name);
-  const refused = await dockerAs(config, "push", name);
-  assert.match(refused.stderr, /no basic auth credentials/);
-  const wrong = await dockerAs(config, "login", "-u", "ann", "-p", "no", closed.host);
-  assert.match(wrong.stderr, /login attempt to http:\/\/127\.0\.0\.1:\d+\/v2\/ failed with status: 401 Unauthorized/);
-  const right = await dockerAs(config, "login", "-u", "ann", "-p", "s3cret", closed.host);
-  assert.match(right.stdout, /Login Succeeded/);
-  assert.equal((await dockerAs(config, "push", name)).code, 0);
-  await engine.ok("rmi", name);
-  assert.equal((await dockerAs(config, "pull", name)).code, 0);
 });

@@ -1,6 +1,7 @@
 /** The Dockerfile frontend on a client's session: options and directories of the client in, images out. */
 import { formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
 import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
+import type { ImagesFor } from "../daemon/base-images.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "../daemon/image-build.ts";
 import type { LayoutImages } from "../daemon/layout-images.ts";
 import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
@@ -11,6 +12,7 @@ import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Secrets } from "../solver/ports.ts";
 import { buildFailure } from "./build-failure.ts";
+import { sessionCredentials } from "./client-credentials.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
 import { clientLayouts } from "./client-layouts.ts";
 import { clientSecrets } from "./client-secrets.ts";
@@ -24,7 +26,7 @@ import { type ContextStore, syncedContexts } from "./synced-contexts.ts";
 export interface FrontendParts extends ImageBuildParts {
   readonly sessions: Sessions;
   readonly contexts: ContextStore;
-  readonly images: BaseImages;
+  readonly images: ImagesFor;
   readonly downloads: Pick<DownloadStore, "open">;
   readonly layouts: Pick<LayoutImages, "load">;
   /** Takes a tar in any compression into the store of contexts. Waits its turn. */
@@ -149,7 +151,7 @@ interface Given extends Loaded {
 
 function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): BuildRequest {
   const { live, signal, entitlements } = call;
-  const { options, dockerfile, secrets, downloads } = given;
+  const { options, session, dockerfile, secrets, downloads } = given;
   const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
   const ignored = ignoredOnce(parts, call, given);
   return {
@@ -162,7 +164,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     contexts: contextsOf(parts, call, { ...given, ignored }),
     ignored: () => ignored("context"),
     ...{ downloads, secrets },
-    images: toldImages(parts.images, live.listen),
+    images: toldImages(parts.images({ credentials: sessionCredentials(session, signal), signal }), live.listen),
     layouts: clientLayouts({ ...parts, session: given.session, listener: live.listen, signal }),
     listener: withPlace(live.listen, dockerfile.name),
     signal,

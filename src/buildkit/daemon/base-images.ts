@@ -1,36 +1,78 @@
-/** Images of hull-containerd as FROM and COPY --from name them. */
+/** Images of hull-containerd as FROM and COPY --from name them; those that are not here are pulled. */
 import { type ContainerdClient, call } from "../../containerd/client.ts";
 import { formatPlatform, hostPlatform, parsePlatform, platformFit } from "../../oci/platform.ts";
 import { familiarReference, formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
 import { codeOf, during, HullError } from "../../platform/errors.ts";
+import type { Credentials } from "../../registry/client/credentials.ts";
 import type { BaseImage, BaseImages } from "../build.ts";
 import type { Layers } from "../solver/ports.ts";
 
 export interface BaseImageParts {
-  readonly containerd: Pick<ContainerdClient, "imageStore">;
+  readonly containerd: Pick<ContainerdClient, "imageStore" | "registries">;
   readonly layers: Pick<Layers, "find">;
 }
 
+/** Whose build it is. */
+export interface ImageClient {
+  /** By a reference's domain; undefined: nobody in particular. Asked only for what is pulled. */
+  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  readonly signal: AbortSignal;
+}
+
+export type ImagesFor = (client: ImageClient) => BaseImages;
+
 type Details = Awaited<ReturnType<ContainerdClient["imageStore"]["get"]>>;
 
-export function storedImages({ containerd, layers }: BaseImageParts): BaseImages {
-  return {
+export const storedImages =
+  (parts: BaseImageParts): ImagesFor =>
+  (client) => ({
     resolve: async (reference, { platform, pull }) => {
-      const details = await find(containerd.imageStore, reference);
-      if (details?.manifest === undefined) throw missing(reference);
-      // What was asked for is not what is here: to look for another one a registry is needed.
-      if (pull) throw new HullError("unimplemented", `pull ${shown(reference)}: pulling images is not available yet`);
-      const config = JSON.parse(Buffer.from(details.config).toString()) as Readonly<Record<string, unknown>>;
+      const { imageStore } = parts.containerd;
+      const here = pull && !isId(reference) ? undefined : await find(imageStore, reference);
+      const found = here && fits(here, platform) ? here : await fetched(parts, client, { reference, platform, here });
+      if (found.manifest === undefined) throw new HullError("internal", `${found.name} has no manifest`);
+      const config = configOf(found);
       checkPlatform(config, reference, platform);
-      return {
-        digest: details.manifest.digest,
-        id: details.configDigest,
-        config,
-        stack: await stackOf(details, { containerd, layers }),
-      };
+      return { digest: found.manifest.digest, id: found.configDigest, config, stack: await stackOf(found, parts) };
     },
-  };
+  });
+
+const configOf = ({ config }: Details) =>
+  JSON.parse(Buffer.from(config).toString()) as Readonly<Record<string, unknown>>;
+
+interface Missing {
+  readonly reference: string;
+  readonly platform: string;
+  /** One of another platform. */
+  readonly here: Details | undefined;
 }
+
+/** Pulled. For another platform than this machine's the name keeps what it stands for. */
+async function fetched(
+  { containerd }: BaseImageParts,
+  { credentials, signal }: ImageClient,
+  { reference, platform, here }: Missing,
+): Promise<Details> {
+  if (isId(reference)) {
+    if (here) return here;
+    throw new HullError("not-found", `No such image: ${reference}`);
+  }
+  const named = withDefaultTag(parseReference(reference));
+  const auth = await credentials(named.domain);
+  const onlyDigest = platform !== "" && platformFit(hostPlatform(), parsePlatform(platform)) === 0;
+  const wanted = { reference: formatReference(named), platform: onlyDigest ? platform : "", onlyDigest };
+  try {
+    for await (const { step } of containerd.registries.pull({ ...wanted, ...(auth && { auth }) }, call({ signal }))) {
+      if (step.case === "pulled") return await containerd.imageStore.get({ name: step.value.name }, call({ signal }));
+    }
+  } catch (error) {
+    // What is not there is said with its name already.
+    throw codeOf(error) === "not-found" ? error : during(`pull ${familiarReference(named)}`, error);
+  }
+  throw new HullError("internal", `the pull of ${reference} ended without an image`);
+}
+
+const isId = (reference: string): boolean => /^(sha256:)?[0-9a-f]{64}$/.test(reference);
 
 /** By name, else by id or its beginning. */
 async function find(store: ContainerdClient["imageStore"], reference: string): Promise<Details | undefined> {
@@ -49,19 +91,25 @@ async function find(store: ContainerdClient["imageStore"], reference: string): P
   return new Set(matches.map(({ configDigest }) => configDigest)).size === 1 ? matches[0] : undefined;
 }
 
-const shown = (reference: string): string => familiarReference(withDefaultTag(parseReference(reference)));
-
-const missing = (reference: string): HullError =>
-  new HullError("not-found", `No such image: ${shown(reference)} (pulling images is not available yet: load it first)`);
-
-function checkPlatform(config: Readonly<Record<string, unknown>>, reference: string, platform: string): void {
-  const wanted = platform === "" ? hostPlatform() : parsePlatform(platform);
+/** Undefined: the image does not say, and is taken as it is, as dockerd does. */
+function platformOf(config: Readonly<Record<string, unknown>>) {
   const text = (name: string) => (typeof config[name] === "string" ? config[name] : "");
   const [os, architecture] = [text("os"), text("architecture")];
-  // An image that says nothing of it is taken as it is, as dockerd does.
-  if (os === "" || architecture === "") return;
-  const own = parsePlatform([os, architecture, text("variant")].filter((part) => part !== "").join("/"));
-  if (platformFit(wanted, own) > 0) return;
+  if (os === "" || architecture === "") return undefined;
+  return parsePlatform([os, architecture, text("variant")].filter((part) => part !== "").join("/"));
+}
+
+const wantedPlatform = (platform: string) => (platform === "" ? hostPlatform() : parsePlatform(platform));
+
+function fits(details: Details, platform: string): boolean {
+  const own = platformOf(configOf(details));
+  return own === undefined || platformFit(wantedPlatform(platform), own) > 0;
+}
+
+function checkPlatform(config: Readonly<Record<string, unknown>>, reference: string, platform: string): void {
+  const wanted = wantedPlatform(platform);
+  const own = platformOf(config);
+  if (own === undefined || platformFit(wanted, own) > 0) return;
   throw new HullError(
     "not-found",
     `image with reference ${reference} was found but its platform (${formatPlatform(own)}) does not match the specified platform (${formatPlatform(wanted)})`,

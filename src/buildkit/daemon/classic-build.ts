@@ -3,12 +3,14 @@ import { familiarReference, type Reference } from "../../oci/reference.ts";
 import { HullError, messageOf } from "../../platform/errors.ts";
 import type { FramedSocket } from "../../platform/framed-socket.ts";
 import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
-import type { BaseImages, BuildRequest, BuiltImage } from "../build.ts";
+import type { BuildRequest, BuiltImage } from "../build.ts";
 import type { ContextBody } from "../context/receive.ts";
 import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { FileTree } from "../files/entry.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
 import type { Secrets } from "../solver/ports.ts";
+import type { ImagesFor } from "./base-images.ts";
+import { configuredCredentials } from "./classic-credentials.ts";
 import { auxLine, errorLine, short, streamLine } from "./classic-lines.ts";
 import { tellSteps } from "./classic-progress.ts";
 import { type ClassicOptions, parseClassicQuery } from "./classic-request.ts";
@@ -25,7 +27,7 @@ export interface ReceivedContext extends AsyncDisposable {
 export interface ClassicParts extends ImageBuildParts {
   /** Takes the body of a build, a tar in any compression, into the store of contexts. Waits its turn. */
   readonly receive: (body: ContextBody, options: { build: string; signal: AbortSignal }) => Promise<ReceivedContext>;
-  readonly images: BaseImages;
+  readonly images: ImagesFor;
   readonly downloads: Pick<DownloadStore, "open">;
   /** Stores the image and gives it its names; Docker's id. */
   readonly write: (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) => Promise<string>;
@@ -180,7 +182,7 @@ interface Given {
   readonly downloads: BuildDownloads;
 }
 
-function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: Given): BuildRequest {
+function buildRequest(parts: ClassicParts, { id, request, signal }: ClassicCall, given: Given): BuildRequest {
   const { options, dockerfile, tree, logs, downloads } = given;
   const { target, buildArgs, labels, noCache, pull, network, extraHosts, limits } = options;
   return {
@@ -196,7 +198,7 @@ function buildRequest(parts: ClassicParts, { id, signal }: ClassicCall, given: G
     ignored: async () => [], // What the client left out, it does not say.
     downloads,
     secrets: noSecrets,
-    images: parts.images,
+    images: parts.images({ credentials: configuredCredentials(request.registryConfig), signal }),
     layouts: { load: () => Promise.reject(new HullError("internal", "the classic protocol has no named contexts")) },
     listener: logs.listen,
     signal,

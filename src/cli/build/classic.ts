@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { openContext } from "../build-context.ts";
 import { buildQuery, isQuiet, refuseBuildkitFlags } from "../build-options.ts";
 import type { Invocation } from "../command.ts";
+import { allAuths, encodeAuth } from "../credentials/credentials.ts";
 import { ExitError } from "../exit-error.ts";
 import { humanSize } from "../format/units.ts";
 import type { ProgressMessage } from "../pull-image.ts";
@@ -20,7 +21,10 @@ export async function buildClassic({ flags, operands, session }: Invocation): Pr
     method: "POST",
     path: "/build",
     query: { ...buildQuery(flags, context.dockerfile), ...(context.remote !== "" && { remote: context.remote }) },
-    headers: { "Content-Type": "application/x-tar", "X-Registry-Config": "e30=" },
+    headers: {
+      "Content-Type": "application/x-tar",
+      "X-Registry-Config": encodeAuth(allAuths(session.options.configDir)),
+    },
     ...(context.body && { body: quiet ? context.body : told(context.body) }),
   });
   let id = "";

@@ -12,7 +12,7 @@ import { Content } from "../../containerd/gen/containerd/services/content/v1/con
 import { HullError } from "../../platform/errors.ts";
 import type { GrpcRoutes } from "../../platform/grpc/server.ts";
 import { placeOfProcess } from "../../platform/process-place.ts";
-import { readCredentials } from "./credentials.ts";
+import { findAuth } from "../credentials/credentials.ts";
 import { blobBytes, readBlob } from "./oci-layouts.ts";
 import type { SecretSource } from "./secret-flags.ts";
 import { sendTree } from "./send-tree.ts";
@@ -71,7 +71,10 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
   });
   routes.service(Directories, { open: async ({ name }) => openDirectory(contents, name) });
   routes.service(Auth, {
-    credentials: async ({ Host }) => readCredentials(contents.configDirectory, Host),
+    credentials: async ({ Host }) => {
+      const { username = "", password = "", identitytoken = "" } = findAuth(contents.configDirectory, Host) ?? {};
+      return identitytoken === "" ? { Username: username, Secret: password } : { Username: "", Secret: identitytoken };
+    },
   });
   const unsent = new Map(contents.sent);
   routes.service(Upload, {

@@ -1,3 +1,5 @@
+import { parseReference, repositoryOf } from "../../oci/reference.ts";
+import { HullError } from "../../platform/errors.ts";
 import type { Command } from "../command.ts";
 import { pullImage, splitReference } from "../pull-image.ts";
 import { printLine } from "../streams/output.ts";
@@ -14,10 +16,13 @@ export const command: Command = {
   async run({ flags, operands, session }) {
     const [name = ""] = operands;
     const { fromImage, tag } = splitReference(name);
-    if (fromImage === name && !flags.bool("all-tags") && !flags.bool("quiet"))
-      await printLine("Using default tag: latest");
-    await pullImage(session, name, { platform: flags.text("platform"), quiet: flags.bool("quiet") });
-    await printLine(tag.startsWith("sha256:") ? `${fromImage}@${tag}` : `${fromImage}:${tag}`);
+    const [allTags, quiet] = [flags.bool("all-tags"), flags.bool("quiet")];
+    if (allTags && fromImage !== name) throw new HullError("invalid-argument", "tag can't be used with --all-tags/-a");
+    if (fromImage === name && !allTags && !quiet) await printLine("Using default tag: latest");
+    await pullImage(session, name, { platform: flags.text("platform"), quiet, allTags });
+    const full = parseReference(fromImage);
+    const shown = tag.startsWith("sha256:") ? `${repositoryOf(full)}@${tag}` : `${repositoryOf(full)}:${tag}`;
+    await printLine(allTags ? repositoryOf(full) : shown);
     return 0;
   },
 };

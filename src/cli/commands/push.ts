@@ -1,7 +1,9 @@
+import { parseReference, repositoryOf } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { Command } from "../command.ts";
+import { authHeaders } from "../credentials/credentials.ts";
 import { formatProgress, type ProgressMessage, splitReference } from "../pull-image.ts";
-import { jsonValues, print } from "../streams/output.ts";
+import { jsonValues, print, printLine } from "../streams/output.ts";
 
 export const command: Command = {
   usage: "[OPTIONS] NAME[:TAG]",
@@ -12,17 +14,25 @@ export const command: Command = {
     { name: "quiet", short: "q", kind: "bool", help: "Suppress verbose output" },
   ],
   async run({ flags, operands, session }) {
-    const { fromImage, tag } = splitReference(operands[0] ?? "");
+    const [name = ""] = operands;
+    const { fromImage, tag } = splitReference(name);
+    const [allTags, quiet] = [flags.bool("all-tags"), flags.bool("quiet")];
+    if (allTags && fromImage !== name) throw new HullError("invalid-argument", "tag can't be used with --all-tags/-a");
+    if (fromImage === name && !allTags && !quiet) await printLine("Using default tag: latest");
     const response = await session.call({
       method: "POST",
       path: `/images/${fromImage}/push`,
-      query: flags.bool("all-tags") ? {} : { tag },
-      headers: { "X-Registry-Auth": Buffer.from("{}").toString("base64url") },
+      query: allTags ? {} : { tag },
+      headers: authHeaders(session.options.configDir, parseReference(fromImage).domain),
     });
     for await (const message of jsonValues<ProgressMessage>(response)) {
       if (message.errorDetail) throw new HullError("internal", message.errorDetail.message);
-      if (!flags.bool("quiet")) await print(formatProgress(message));
+      if (!quiet) await print(formatProgress(message));
     }
+    if (quiet)
+      await printLine(
+        allTags ? repositoryOf(parseReference(fromImage)) : `${repositoryOf(parseReference(fromImage))}:${tag}`,
+      );
     return 0;
   },
 };

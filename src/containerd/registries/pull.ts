@@ -26,6 +26,8 @@ export interface PullRequest {
   readonly platform: Platform | undefined;
   readonly snapshotter: Snapshotter;
   readonly credentials: Credentials | undefined;
+  /** The name keeps what it stands for: only name@digest is given. */
+  readonly onlyDigest: boolean;
   readonly signal: AbortSignal;
   readonly span?: SpanContext | undefined;
   readonly tell: (step: PullStep) => void;
@@ -231,6 +233,7 @@ class Pull {
     const changed = before?.target.digest !== plain.digest;
     const byDigest = formatReference({ domain: reference.domain, path: reference.path, digest });
     if (byDigest !== name) images.point(namespace, { name: byDigest, target: plain, labels: {} }, false);
+    if (this.request.onlyDigest) return { name: byDigest, digest, changed };
     images.point(namespace, { name, target: plain, labels: {} }, true);
     return { name, digest, changed };
   }

@@ -11,6 +11,7 @@ import { hostPlatform } from "../../oci/platform.ts";
 import { formatReference, type Reference } from "../../oci/reference.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
 import type { Credentials } from "../../registry/client/credentials.ts";
+import { lists } from "../../registry/client/settings.ts";
 import type { RepositoryTarget, TransferProgress } from "../../registry/transfer/protocol.ts";
 import type { ResolvedImage } from "../images/image-details.ts";
 import { childLabels, GIVEN_LABEL, writeDocument } from "../images/image-writer.ts";
@@ -30,7 +31,7 @@ export interface PushRequest {
 
 export interface PushStep {
   readonly diffId: Digest;
-  readonly state: "preparing" | "waiting" | "pushing" | "retrying" | "pushed" | "exists" | "mounted";
+  readonly state: "preparing" | "waiting" | "pushing" | "retrying" | "pushed" | "exists" | "mounted" | "skipped";
   readonly current?: number;
   readonly total?: number;
   readonly from?: string;
@@ -105,9 +106,19 @@ class Push {
   async #layer(layer: Descriptor, diffId: Digest): Promise<Descriptor> {
     this.#signal.throwIfAborted();
     const tell = (step: Omit<PushStep, "diffId">): void => this.request.tell({ ...step, diffId });
+    if (this.#staysHere(layer)) {
+      tell({ state: "skipped" });
+      return layer;
+    }
     const blob = await this.#compressed(layer, diffId);
     await this.#blob(blob, tell);
     return blob;
+  }
+
+  /** Of limited distribution: only registries that the administrator lists get it. */
+  #staysHere({ mediaType }: Descriptor): boolean {
+    const { reference, settings } = this.#target;
+    return /\.foreign\.|nondistributable/.test(mediaType) && !lists(settings.allowNondistributable, reference.domain);
   }
 
   /** The blob as it goes out: a plain layer as gzip, which is kept. */

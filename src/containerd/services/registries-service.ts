@@ -5,7 +5,7 @@ import { formatPlatform, parsePlatform } from "../../oci/platform.ts";
 import { parseReference, type Reference, withDefaultTag } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
 import { canonicalRegistry } from "../../registry/client/credentials.ts";
-import { splitTerm } from "../../registry/client/search.ts";
+import { splitTerm } from "../../registry/client/search-term.ts";
 import type { InspectRequest, PullRequest, PushRequest, Registries } from "../gen/hull/containerd/v1/registries_pb.ts";
 import { Progressed } from "../images/progressed.ts";
 import { pullFailure } from "../registries/failure.ts";
@@ -63,6 +63,7 @@ async function* pull(host: RegistryHost, request: PullRequest, context: HandlerC
     platform: request.platform === "" ? undefined : parsePlatform(request.platform),
     snapshotter: stores.snapshotters.get(request.snapshotter),
     credentials: fromWireCredentials(reference.domain, request.auth),
+    onlyDigest: request.onlyDigest,
     signal: context.signal,
     span: callOf(context).span.context,
     tell: (step) => progress.push(pullStep(step)),

@@ -85,6 +85,7 @@ const plainWords: Readonly<Record<string, string>> = {
   waiting: "Waiting",
   pushed: "Pushed",
   exists: "Layer already exists",
+  skipped: "Skipped foreign layer",
 };
 
 interface WireLayer {

@@ -2,7 +2,7 @@
 import { call } from "../../containerd/client.ts";
 import { HullError } from "../../platform/errors.ts";
 import { credentialsFor, decodeWireAuth } from "../../registry/client/credentials.ts";
-import { splitTerm } from "../../registry/client/search.ts";
+import { splitTerm } from "../../registry/client/search-term.ts";
 import { patient } from "../containers/patient-client.ts";
 import { parseFilters } from "../http/filters.ts";
 import type { ApiRequest } from "../http/request.ts";

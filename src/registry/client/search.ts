@@ -4,6 +4,7 @@ import { boundedText } from "./answer.ts";
 import { type Credentials, DOCKER_HUB } from "./credentials.ts";
 import { endpointsOf } from "./endpoint.ts";
 import { EndpointRequests, type RegistryState } from "./requests.ts";
+import { splitTerm } from "./search-term.ts";
 import type { RegistrySettings } from "./settings.ts";
 
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -35,21 +36,6 @@ export async function search(state: RegistryState, request: SearchRequest): Prom
   const path = registry === DOCKER_HUB ? `${HUB_SEARCH}?${query}` : `../v1/search?${query}`;
   const answer = await requests.expect([200], { method: "GET", path, scopes: [], signal });
   return parseResults(await boundedText(answer, MAX_BYTES));
-}
-
-/** As in a reference: what stands before the first slash is a registry when it looks like one. */
-export function splitTerm(text: string): { readonly registry: string; readonly term: string } {
-  if (text.includes("://"))
-    throw new HullError(
-      "invalid-argument",
-      `invalid repository name: repository name (${text}) should not have a scheme`,
-    );
-  const slash = text.indexOf("/");
-  const first = slash < 0 ? "" : text.slice(0, slash);
-  if (first === "docker.io" || first === "index.docker.io")
-    return { registry: DOCKER_HUB, term: text.slice(slash + 1) };
-  if (/[.:]/.test(first) || first === "localhost") return { registry: first, term: text.slice(slash + 1) };
-  return { registry: DOCKER_HUB, term: text };
 }
 
 function parseResults(text: string): SearchResult[] {
