@@ -154,6 +154,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
   const { options, session, dockerfile, secrets, downloads } = given;
   const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
   const ignored = ignoredOnce(parts, call, given);
+  const images = parts.images({ credentials: sessionCredentials(session, signal), signal });
   return {
     id: live.ref,
     dialect: "buildkit",
@@ -164,8 +165,8 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     contexts: contextsOf(parts, call, { ...given, ignored }),
     ignored: () => ignored("context"),
     ...{ downloads, secrets },
-    images: toldImages(parts.images({ credentials: sessionCredentials(session, signal), signal }), live.listen),
-    layouts: clientLayouts({ ...parts, session: given.session, listener: live.listen, signal }),
+    images: toldImages(images, live.listen),
+    layouts: clientLayouts({ ...parts, images, session, listener: live.listen, signal }),
     listener: withPlace(live.listen, dockerfile.name),
     signal,
   };

@@ -44,7 +44,7 @@ export async function pushImage(host: RegistryHost, request: PushRequest): Promi
   const target = await host.target(request.reference, request.credentials);
   using _ = host.tools.collector.hold();
   const image = await host.tools.reader.resolve(request.namespace, request.record.target, hostPlatform());
-  return new Push(host, request, { target, image }).run();
+  return await new Push(host, request, { target, image }).run(); // Held until it is over.
 }
 
 class Push {
@@ -145,7 +145,8 @@ class Push {
         { signal: this.#signal, onProgress },
       );
       await content.adopt(namespace, path, { digest: made.digest, labels: { "containerd.io/uncompressed": diffId } });
-      content.label(namespace, layer.digest, { ...info.labels, [GZIP_LABEL]: made.digest });
+      const { labels } = content.info(namespace, layer.digest);
+      content.label(namespace, layer.digest, { ...labels, [GZIP_LABEL]: made.digest });
       return { mediaType: gzip, digest: made.digest, size: made.size };
     } finally {
       await rm(path, { force: true });
