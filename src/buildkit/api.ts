@@ -30,7 +30,16 @@ export interface UploadAt {
 }
 
 /** hold: answers as ping and keeps the connection, which tells of the daemon's end; it counts as no work. */
-export type BuilderRequestKind = "ping" | "hold" | "build" | "cancel" | "prune" | "usage" | "session" | "grpc";
+export type BuilderRequestKind =
+  | "ping"
+  | "hold"
+  | "build"
+  | "cancel"
+  | "prune"
+  | "usage"
+  | "spans"
+  | "session"
+  | "grpc";
 
 export interface BuilderRequest {
   readonly kind: BuilderRequestKind;

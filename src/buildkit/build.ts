@@ -1,6 +1,8 @@
 /** One build as the daemon takes it from any protocol, and what comes of it. */
+import type { SpanContext } from "../trace/context.ts";
 import type { Dialect, RunLimits } from "./graph/vertex.ts";
 import type { BuildListener } from "./progress.ts";
+import type { Explanation } from "./solver/explain.ts";
 import type { Contexts, Downloads, LayerStack, Secrets } from "./solver/ports.ts";
 
 export interface BuildRequest {
@@ -36,6 +38,12 @@ export interface BuildRequest {
   readonly images: BaseImages;
   readonly layouts: ImageLayouts;
   readonly listener: BuildListener;
+  /** What names the same Dockerfile in the next build: whose steps a miss is compared with. */
+  readonly project?: string;
+  /** Hits and misses, with why. */
+  readonly onExplained?: (explanation: Explanation) => void;
+  /** The span of a vertex that has begun, by its id. */
+  readonly spanOf?: (id: string) => SpanContext | undefined;
   readonly signal: AbortSignal;
 }
 

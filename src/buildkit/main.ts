@@ -58,7 +58,14 @@ async function serve(settings: BuilderSettings, log: Log): Promise<void> {
   await lockRoot(keel, join(settings.execRoot, "buildkit", "lock"), "hull-buildkitd");
   const builder = await composeBuilder({ settings, keel, tracer, log });
   stack.use(builder);
-  const server = new BuilderServer({ builder, tracer, log, startedAtMs, idleMs: settings.idleSeconds * 1000 });
+  const server = new BuilderServer({
+    spans: (traceId) => spans.find({ traceId }),
+    builder,
+    tracer,
+    log,
+    startedAtMs,
+    idleMs: settings.idleSeconds * 1000,
+  });
   const listener = await listenUnix({
     path: join(settings.execRoot, BUILDKITD_SOCKET),
     onConnection: (socket) => server.accept(socket),

@@ -63,6 +63,7 @@ export const buildFlags: readonly Flag[] = [
   flag("list", "secret", 'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
   flag("list", "ssh", 'SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>]")'),
   flag("bool", "debug", "Enable debug logging", { short: "D" }),
+  flag("bool", "explain-cache", "Say of each step whether it was in the cache, and what of it has changed if not"),
   flag("bool", "explain-context", "Say what of the build context takes the most space, and how to make it smaller"),
   ...["annotation", "attest", "cache-to"].map((name) => flag("list", name, "Is not available yet", { hidden: true })),
   ...["provenance", "sbom"].map((name) => flag("string", name, "Is not available yet", { hidden: true })),
@@ -70,7 +71,7 @@ export const buildFlags: readonly Flag[] = [
 
 const buildkitOnly = [
   ...["allow", "annotation", "attest", "build-context", "cache-to", "no-cache-filter", "output", "secret", "ssh"],
-  ...["metadata-file", "provenance", "sbom", "push", "explain-context", "call", "check"],
+  ...["metadata-file", "provenance", "sbom", "push", "explain-cache", "explain-context", "call", "check"],
 ];
 
 /** Throws unimplemented, naming the flag, for what the classic protocol cannot say. */

@@ -22,6 +22,7 @@ const entry = (
 
 export const groups: Readonly<Record<string, string>> = {
   builder: "Manage builds",
+  builds: "See what builds did, and why",
   container: "Manage containers",
   context: "Manage contexts",
   engine: "Start, stop and watch the engine",
@@ -128,6 +129,26 @@ export const commandTable: readonly CommandEntry[] = [
   ),
   entry("builder du", [], "Disk usage of the build cache", () => import("./commands/builder-du.ts")),
   entry("builder prune", [], "Remove build cache", () => import("./commands/builder-prune.ts")),
+  entry(
+    "builds diff",
+    [],
+    "Say step by step what differs between two builds",
+    () => import("./commands/builds-diff.ts"),
+  ),
+  entry(
+    "builds inspect",
+    [],
+    "Show a build: its steps, why they ran, its results",
+    () => import("./commands/builds-inspect.ts"),
+  ),
+  entry("builds logs", [], "Print what a build said", () => import("./commands/builds-logs.ts")),
+  entry(
+    "builds ls",
+    ["builds list"],
+    "List builds, those under way among them",
+    () => import("./commands/builds-ls.ts"),
+  ),
+  entry("builds rm", [], "Remove records of builds", () => import("./commands/builds-rm.ts")),
   entry("image history", ["history"], "Show the history of an image", () => import("./commands/history.ts")),
   entry(
     "image import",

@@ -95,6 +95,11 @@ export class Session {
     throw engineError(stream.status, Buffer.concat(chunks).toString());
   }
 
+  /** For what the engine does on connections that the session does not make itself. */
+  get traceparent(): string {
+    return formatTraceparent(this.#root);
+  }
+
   /** A span of the command itself, from startMs to now. */
   span(name: string, startMs: number, attributes: Readonly<Record<string, string | number>> = {}): void {
     this.#record(

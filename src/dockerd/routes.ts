@@ -5,6 +5,7 @@ import { call } from "../containerd/client.ts";
 import type { SpanStore } from "../trace/store.ts";
 import { buildCache } from "./build/cache-usage.ts";
 import { buildRoutes } from "./build/routes.ts";
+import { builderSpans } from "./build/spans.ts";
 import type { HulldEngine } from "./compose.ts";
 import { distributionRoutes } from "./distribution/routes.ts";
 import { eventRoutes } from "./events/routes.ts";
@@ -52,7 +53,11 @@ export function allRoutes(parts: RouteParts): readonly Route[] {
     ...diskUsageRoutes({ images, volumes, containers, buildCache: () => buildCache(builder) }),
     ...distributionRoutes({ containerd }),
     ...buildRoutes({ builder, images }),
-    ...traceRoutes({ spans, containerd, netd, containerId: (reference) => containerId(engine, reference) }),
+    ...traceRoutes({
+      ...{ spans, containerd, netd },
+      builder: (traceId, known) => builderSpans(builder, traceId, known),
+      containerId: (reference) => containerId(engine, reference),
+    }),
     ...logRoutes(engine.config.dataRoot),
     ...statusRoutes({ daemons: () => [self, ...supervisor.daemons()], degraded: () => supervisor.degraded() }),
     ...engine.containers.routes(),

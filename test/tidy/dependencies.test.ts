@@ -43,6 +43,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     "registry/client",
     "doctor",
     "buildkit/files",
+    "buildkit/explain",
+    "containerd/gen",
     "buildkit/gen",
     "containerd/gen/containerd/services/content",
     "platform",

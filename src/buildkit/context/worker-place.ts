@@ -11,6 +11,7 @@ import {
   mkdirSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { HullError } from "../../platform/errors.ts";
@@ -60,6 +61,7 @@ export class Placer {
     rmSync(path as unknown as string, { force: true });
     if (entry.hardLinkTo !== "") linkSync(at(this.work.upper, entry.hardLinkTo), path);
     else if (entry.kind !== "file") this.#special(path, entry);
+    else if (entry.size === 0) this.#empty(path, entry);
     else if (!this.#link(path, { entry, original })) this.#copy(path, { entry, original });
   }
 
@@ -75,6 +77,12 @@ export class Placer {
     this.#linked.add(name);
     linkSync(join(source.path, name.slice(0, 2), name), path);
     return true;
+  }
+
+  /** Clients are not asked for nothing: the store may have no object of it. */
+  #empty(path: Buffer, entry: FileEntry): void {
+    writeFileSync(path, "", { flag: "wx" });
+    setAttributes(path, entry);
   }
 
   #copy(path: Buffer, { entry, original }: Placing): void {

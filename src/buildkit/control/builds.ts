@@ -3,9 +3,12 @@ import { HullError } from "../../platform/errors.ts";
 import type { LiveBuild } from "./live-build.ts";
 
 const PATIENCE_MS = 3_000;
+const MOST_ENDED = 1000;
 
 export class Builds {
   readonly #builds = new Map<string, LiveBuild>();
+  /** References of the latest that are over, oldest first. */
+  readonly #ended = new Set<string>();
   readonly #awaited = new Map<string, Set<(build: LiveBuild) => void>>();
 
   /** Throws already-exists. */
@@ -18,12 +21,24 @@ export class Builds {
   }
 
   remove(build: LiveBuild): void {
-    if (this.#builds.get(build.ref) === build) this.#builds.delete(build.ref);
+    if (this.#builds.get(build.ref) !== build) return;
+    this.#builds.delete(build.ref);
+    this.#ended.add(build.ref);
+    if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.values().next().value!);
   }
 
-  /** Throws not-found. */
+  /** A short while ago: who asks for it now need not wait. */
+  hasEnded(ref: string): boolean {
+    return this.#ended.has(ref);
+  }
+
+  find(ref: string): LiveBuild | undefined {
+    return this.#builds.get(ref);
+  }
+
+  /** Waits for it a while. Throws not-found. */
   async get(ref: string, signal: AbortSignal): Promise<LiveBuild> {
-    const found = this.#builds.get(ref);
+    const found = this.find(ref);
     if (found) return found;
     const { promise, resolve, reject } = Promise.withResolvers<LiveBuild>();
     const awaiting = this.#awaited.get(ref) ?? new Set();

@@ -3,8 +3,10 @@ import { hostname } from "node:os";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { hostPlatform } from "../../oci/platform.ts";
-import { HullError, messageOf } from "../../platform/errors.ts";
+import { HullError } from "../../platform/errors.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
+import { parseTraceparent } from "../../trace/context.ts";
+import { RecordedBuild, type RecordingParts } from "../daemon/recorded-build.ts";
 import type {
   Control,
   PruneRequest,
@@ -16,6 +18,8 @@ import type { WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb
 import type { Builds } from "./builds.ts";
 import { buildDockerfile, type FrontendParts, type FrontendResult } from "./dockerfile-frontend.ts";
 import { type ExporterAnswer, type ExportParts, exporterNamed } from "./exporters.ts";
+import { headerOf } from "./grpc-connections.ts";
+import { historyService, pastStatus } from "./history-service.ts";
 import { internalStep } from "./internal-step.ts";
 import { LiveBuild } from "./live-build.ts";
 
@@ -27,13 +31,12 @@ export interface BuildCacheView {
   prune(request: PruneRequest, signal: AbortSignal): Promise<readonly UsageRecordMessage[]>;
 }
 
-export interface ControlParts extends FrontendParts {
+export interface ControlParts extends FrontendParts, RecordingParts {
   readonly builds: Builds;
   readonly exports: ExportParts;
   readonly cache: BuildCacheView;
   /** Aborted when the daemon ends. */
   readonly ending: AbortSignal;
-  readonly warn: (message: string) => void;
 }
 
 const version = { package: "glasshull", version: HULL_VERSION, revision: "", dockerfileVersion: "1" };
@@ -56,6 +59,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     solve: (request, context) => solve(parts, request, context),
     status: (request, context) => status(parts, request.Ref, context),
     listWorkers: () => ({ record: [workerRecord()] }),
+    ...historyService(parts.history),
     info: () => ({ buildkitVersion: version }),
     diskUsage: async ({ filter }, { signal }) => ({ record: [...(await parts.cache.usage(filter, signal))] }),
     async *prune(request, { signal }) {
@@ -65,12 +69,15 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
 }
 
 async function* status(
-  { builds }: ControlParts,
+  { builds, history }: ControlParts,
   ref: string,
   { signal }: HandlerContext,
 ): AsyncGenerator<StatusResponse> {
-  const live = await builds.get(ref, signal);
-  yield* live.status();
+  const live = builds.find(ref);
+  if (live === undefined && history.has(ref)) return yield* pastStatus(history, ref);
+  // What is in no record was asked for by a client for itself, and said nothing.
+  if (live === undefined && builds.hasEnded(ref)) return;
+  yield* (live ?? (await builds.get(ref, signal))).status();
 }
 
 async function solve(
@@ -88,21 +95,36 @@ async function solve(
     parts.scratch,
   );
   parts.builds.add(live);
+  const recorded = new RecordedBuild(parts, live, {
+    attributes: request.FrontendAttrs,
+    exporters: exporters.map(({ exporter }) => exporter),
+    parent: parseTraceparent(headerOf(context, "traceparent")),
+    internal: request.Internal,
+  });
   const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
+  let [failure, response]: [unknown, Record<string, string>] = [undefined, {}];
   try {
-    const { images, answer } = await resultOf(parts, { live, request, signal });
-    if (answer) return { ExporterResponse: { ...answer } };
-    const answers: ExporterAnswer[] = [];
-    for (const { run, exporter } of exporters) {
-      const step = () => run(parts.exports, { exporter, images, signal });
-      answers.push(await internalStep(live.listen, "exporting to image", step));
-    }
-    return { ExporterResponse: Object.assign({}, ...answers) as Record<string, string> };
+    response = await answerOf(parts, { live, request, signal, exporters });
+    return { ExporterResponse: response };
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
-    live.finish();
     parts.builds.remove(live);
-    live[Symbol.asyncDispose]().catch((error: unknown) => parts.warn(`after build ${live.ref}: ${messageOf(error)}`));
+    recorded.end(failure, response);
   }
+}
+
+/** What the client is told about the result, which is exported by then. */
+async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<string, string>> {
+  const { images, answer } = await resultOf(parts, asked);
+  if (answer) return { ...answer };
+  const answers: ExporterAnswer[] = [];
+  for (const { run, exporter } of asked.exporters) {
+    const step = () => run(parts.exports, { exporter, images, signal: asked.signal });
+    answers.push(await internalStep(asked.live.listen, "exporting to image", step));
+  }
+  return Object.assign({}, ...answers) as Record<string, string>;
 }
 
 function exportersOf(request: SolveRequest) {
@@ -115,6 +137,7 @@ interface Asked {
   readonly live: LiveBuild;
   readonly request: SolveRequest;
   readonly signal: AbortSignal;
+  readonly exporters: ReturnType<typeof exportersOf>;
 }
 
 /** Built here when the request names a frontend; else the client drives the build and returns its result. */

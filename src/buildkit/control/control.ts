@@ -2,10 +2,12 @@
 
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { Content } from "../../containerd/gen/containerd/services/content/v1/content_pb.ts";
 import type { Log } from "../../platform/log.ts";
 import { Control } from "../gen/moby/buildkit/v1/control_pb.ts";
 import { LLBBridge } from "../gen/moby/buildkit/v1/frontend/gateway_pb.ts";
 import { Builds } from "./builds.ts";
+import { contentService } from "./content-service.ts";
 import { type ControlParts, controlService } from "./control-service.ts";
 import { gatewayService } from "./gateway-service.ts";
 import { GrpcConnections } from "./grpc-connections.ts";
@@ -25,6 +27,7 @@ export function controlApi({ log, ...parts }: ControlApiParts): ControlApi {
   const all = { ...parts, builds, sessions, warn: (message: string) => log.warn(message) };
   const connections = new GrpcConnections(log);
   connections.routes.service(Control, controlService(all));
+  connections.routes.service(Content, contentService(all.history));
   connections.routes.service(LLBBridge, gatewayService(all));
   return {
     grpc: (socket, head) => connections.accept(socket, head),

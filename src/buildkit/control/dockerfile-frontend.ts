@@ -137,6 +137,10 @@ async function loadDockerfile(
   });
 }
 
+/** The same Dockerfile of the same client's directory. */
+const projectOf = ({ session, options, dockerfile }: Given): string =>
+  JSON.stringify([session.facts.sharedKey, options.contextUrl, options.sharedKeys.context ?? "", dockerfile.name]);
+
 const definitionStep = (fileName: string): string => `[internal] load build definition from ${fileName}`;
 
 /** Warnings that belong to no vertex are the Dockerfile's. */
@@ -168,6 +172,9 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     images: toldImages(images, live.listen),
     layouts: clientLayouts({ ...parts, images, session, listener: live.listen, signal }),
     listener: withPlace(live.listen, dockerfile.name),
+    project: projectOf(given),
+    onExplained: (explanation) => live.observer?.onExplained(explanation),
+    spanOf: (id) => live.observer?.spanOf(id),
     signal,
   };
 }

@@ -38,6 +38,8 @@ export class GrpcConnections {
     const end = (error?: unknown): void => {
       if (error !== undefined && !signal.aborted) this.log.warn(`${method.name}: ${messageOf(error)}`);
     };
-    return { context: context as unknown as HandlerContext, end };
+    // What clients set their clocks by.
+    const headers = { "buildkit-current-timestamp": new Date().toISOString() };
+    return { context: context as unknown as HandlerContext, headers, end };
   }
 }

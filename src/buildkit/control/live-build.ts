@@ -5,9 +5,12 @@
  * Lifecycle: new -> `listen` takes events, `addResult` -> `finish` (nothing more is said) -> disposal once its readers are done.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { SpanContext } from "../../trace/context.ts";
 import type { BuiltImage } from "../build.ts";
 import { type StatusResponse, StatusResponseSchema } from "../gen/moby/buildkit/v1/control_pb.ts";
+import { BuildCounts } from "../history/build-counts.ts";
 import type { BuildEvent } from "../progress.ts";
+import type { Explanation } from "../solver/explain.ts";
 import { Spool } from "../solver/spool.ts";
 import { type SourceText, StatusCollector } from "./status-message.ts";
 
@@ -21,6 +24,14 @@ export interface LiveBuildFacts {
   readonly entitlements: readonly string[];
 }
 
+/** Who else hears of a build: its trace and its record. */
+export interface BuildObserver {
+  readonly listen: (event: BuildEvent) => void;
+  readonly onExplained: (explanation: Explanation) => void;
+  /** The span of a vertex that has begun. */
+  readonly spanOf: (id: string) => SpanContext | undefined;
+}
+
 export class LiveBuild implements AsyncDisposable {
   readonly #spool: Spool;
   readonly #collector = new StatusCollector(() => this.source);
@@ -31,6 +42,8 @@ export class LiveBuild implements AsyncDisposable {
   #readers = 0;
   #lastReader: (() => void) | undefined;
   readonly #returned = Promise.withResolvers<readonly BuiltImage[]>();
+  readonly counts = new BuildCounts();
+  observer: BuildObserver | undefined;
   /** Let go of when the build is over: layers of its results. */
   readonly holds = new AsyncDisposableStack();
   /** The Dockerfile, once it is there. */
@@ -58,6 +71,8 @@ export class LiveBuild implements AsyncDisposable {
   }
 
   readonly listen = (event: BuildEvent): void => {
+    this.counts.take(event);
+    this.observer?.listen(event);
     this.#collector.take(event);
     if (this.#collector.logBytes >= GATHER_BYTES) this.#write();
     else this.#timer ??= setTimeout(() => this.#write(), GATHER_MS);
@@ -65,9 +80,13 @@ export class LiveBuild implements AsyncDisposable {
 
   /** Everything from the beginning until `finish`. */
   async *status(): AsyncGenerator<StatusResponse> {
+    for await (const data of this.encodedStatus()) yield fromBinary(StatusResponseSchema, data);
+  }
+
+  async *encodedStatus(): AsyncGenerator<Uint8Array> {
     this.#readers++;
     try {
-      for await (const { data } of this.#spool.follow()) yield fromBinary(StatusResponseSchema, data);
+      for await (const { data } of this.#spool.follow()) yield data;
     } finally {
       this.#readers--;
       if (this.#readers === 0) this.#lastReader?.();

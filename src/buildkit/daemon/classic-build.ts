@@ -5,9 +5,11 @@ import type { FramedSocket } from "../../platform/framed-socket.ts";
 import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
 import type { BuildRequest, BuiltImage } from "../build.ts";
 import type { ContextBody } from "../context/receive.ts";
+import { LiveBuild } from "../control/live-build.ts";
 import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { FileTree } from "../files/entry.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
+import type { BuildListener } from "../progress.ts";
 import type { Secrets } from "../solver/ports.ts";
 import type { ImagesFor } from "./base-images.ts";
 import { configuredCredentials } from "./classic-credentials.ts";
@@ -16,6 +18,7 @@ import { tellSteps } from "./classic-progress.ts";
 import { type ClassicOptions, parseClassicQuery } from "./classic-request.ts";
 import { findDockerfile } from "./find-dockerfile.ts";
 import { type ImageBuild, type ImageBuildParts, planImages } from "./image-build.ts";
+import { RecordedBuild, type RecordingParts } from "./recorded-build.ts";
 import type { BuilderCall } from "./server.ts";
 import { VertexLogs } from "./vertex-log.ts";
 
@@ -24,7 +27,7 @@ export interface ReceivedContext extends AsyncDisposable {
   readonly tree: FileTree;
 }
 
-export interface ClassicParts extends ImageBuildParts {
+export interface ClassicParts extends ImageBuildParts, RecordingParts {
   /** Takes the body of a build, a tar in any compression, into the store of contexts. Waits its turn. */
   readonly receive: (body: ContextBody, options: { build: string; signal: AbortSignal }) => Promise<ReceivedContext>;
   readonly images: ImagesFor;
@@ -42,27 +45,74 @@ export interface ClassicCall extends BuilderCall {
 
 /** Throws before its answer has begun; afterwards what went wrong is its last line. */
 export async function classicBuild(parts: ClassicParts, call: ClassicCall): Promise<void> {
-  const { connection, request, signal } = call;
-  const options = parseClassicQuery(request.query);
+  const options = parseClassicQuery(call.request.query);
+  const live = new LiveBuild({ ref: call.id, sessionId: "", entitlements: [] }, parts.scratch);
+  const parent = call.span.context;
+  const recorded = new RecordedBuild(parts, live, {
+    attributes: attributesOf(options),
+    exporters: [],
+    parent,
+    internal: false,
+  });
+  let ended: Ended = { failure: undefined, response: {} };
+  try {
+    ended = await buildAndAnswer(parts, call, { options, live });
+  } catch (error) {
+    ended = { failure: error, response: {} };
+    throw error;
+  } finally {
+    recorded.end(ended.failure, ended.response);
+  }
+}
+
+interface Ended {
+  /** undefined: it went well. */
+  readonly failure: unknown;
+  readonly response: Readonly<Record<string, string>>;
+}
+
+/** As far as the history shows them, by their names in BuildKit's protocol. */
+const attributesOf = ({ target, dockerfile, remote, buildArgs, labels, noCache, platform }: ClassicOptions) => ({
+  filename: dockerfile || "Dockerfile",
+  ...(remote !== "" && { context: remote }),
+  ...(target !== "" && { target }),
+  ...(platform !== "" && { platform }),
+  ...(noCache && { "no-cache": "" }),
+  ...Object.fromEntries(Object.entries(buildArgs).map(([name, value]) => [`build-arg:${name}`, value])),
+  ...Object.fromEntries(Object.entries(labels).map(([name, value]) => [`label:${name}`, value])),
+});
+
+type Recorded = { readonly options: ClassicOptions; readonly live: LiveBuild };
+
+/** Throws before its answer has begun; afterwards what went wrong is its last line, and the failure. */
+async function buildAndAnswer(parts: ClassicParts, call: ClassicCall, { options, live }: Recorded): Promise<Ended> {
+  const { connection, signal } = call;
   await using logs = new VertexLogs(parts.scratch);
+  const listener: BuildListener = (event) => {
+    logs.listen(event);
+    live.listen(event);
+  };
   const { buildArgs } = options;
-  const downloads = parts.downloads.open({ secrets: noSecrets, listener: logs.listen, buildArgs });
+  const downloads = parts.downloads.open({ secrets: noSecrets, listener, buildArgs });
   await using context = await contextOf(parts, call, { remote: options.remote, downloads });
   const { name, data, tree } = context.dockerfile
     ? { name: "Dockerfile", data: context.dockerfile, tree: context.tree }
     : await findDockerfile(context.tree, options.dockerfile);
-  const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, logs, downloads });
+  const asked = buildRequest(parts, call, { options, dockerfile: { name, data }, tree, live, listener, downloads });
   await using build = await planImages(parts, asked);
   const answer = new ClassicAnswer(connection, options.quiet);
   let built: BuiltImages = { built: [] };
+  let failure: unknown;
   try {
     const { id, tags } = await run(parts, build, { options, logs, answer, signal });
     built = { built: [{ id, tags }] };
   } catch (error) {
-    await answer.fail(signal.aborted ? (signal.reason as unknown) : error);
+    failure = signal.aborted ? (signal.reason as unknown) : error;
+    await answer.fail(failure);
   }
   await connection.writeEnd();
   await connection.writeLine(built);
+  return { failure, response: Object.fromEntries(built.built.map(({ id }) => ["containerimage.config.digest", id])) };
 }
 
 /** Fetched here where the client names a URL, else what it sends. */
@@ -178,12 +228,13 @@ interface Given {
   readonly options: ClassicOptions;
   readonly dockerfile: BuildRequest["dockerfile"];
   readonly tree: FileTree;
-  readonly logs: VertexLogs;
+  readonly live: LiveBuild;
+  readonly listener: BuildListener;
   readonly downloads: BuildDownloads;
 }
 
 function buildRequest(parts: ClassicParts, { id, request, signal }: ClassicCall, given: Given): BuildRequest {
-  const { options, dockerfile, tree, logs, downloads } = given;
+  const { options, dockerfile, tree, live, listener, downloads } = given;
   const { target, buildArgs, labels, noCache, pull, network, extraHosts, limits } = options;
   return {
     id,
@@ -200,7 +251,10 @@ function buildRequest(parts: ClassicParts, { id, request, signal }: ClassicCall,
     secrets: noSecrets,
     images: parts.images({ credentials: configuredCredentials(request.registryConfig), signal }),
     layouts: { load: () => Promise.reject(new HullError("internal", "the classic protocol has no named contexts")) },
-    listener: logs.listen,
+    listener,
+    project: JSON.stringify(["classic", dockerfile.name, options.tags.map(familiarReference)]),
+    onExplained: (explanation) => live.observer?.onExplained(explanation),
+    spanOf: (id) => live.observer?.spanOf(id),
     signal,
   };
 }

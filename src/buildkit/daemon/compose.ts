@@ -19,6 +19,7 @@ import { WorkerFiles } from "../context/worker-files.ts";
 import { cacheView } from "../control/cache-view.ts";
 import { controlApi } from "../control/control.ts";
 import { openDownloads } from "../downloads/open.ts";
+import { openHistory } from "../history/history.ts";
 import { CacheMounts } from "../run/cache-mounts.ts";
 import { NetdNetworks } from "../run/network.ts";
 import { CommandRunner } from "../run/runner.ts";
@@ -94,7 +95,9 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const store = (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) =>
     writeImage({ containerd, snapshotter }, { image, tags, signal });
   const uploads = new Uploads(settings.maxConcurrentUploads);
+  const history = stack.use(openHistory({ directory: own, warn }));
   const classic: ClassicParts = {
+    ...{ history, warn },
     times: stack.use(openStepTimes(join(own, "steps.db"))),
     tracer,
     startSolving: (request, createdNs) => new SolverRun(solver, request, createdNs),

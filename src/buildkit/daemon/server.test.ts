@@ -31,6 +31,7 @@ let count = 0;
 async function serve(more: Partial<Builder> = {}, idleMs = 60_000) {
   const path = join(directory, `s${count++}`);
   const server = new BuilderServer({
+    spans: () => [],
     builder: { ...nothing, ...more },
     tracer: new Tracer("test", { record: () => {} }),
     log: openLog({ name: "test", level: "fatal" }),

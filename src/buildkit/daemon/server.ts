@@ -8,6 +8,7 @@ import { FramedSocket } from "../../platform/framed-socket.ts";
 import type { Log } from "../../platform/log.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
 import { parseTraceparent } from "../../trace/context.ts";
+import type { SpanRecord } from "../../trace/span.ts";
 import type { Span, Tracer } from "../../trace/tracer.ts";
 import type { BuilderPong, BuilderRequest, CacheRecord, PruneAnswer } from "../api.ts";
 
@@ -41,6 +42,8 @@ export interface Builder extends AsyncDisposable {
 export interface BuilderServerParts {
   readonly builder: Builder;
   readonly tracer: Tracer;
+  /** Of a trace, what this daemon recorded. */
+  readonly spans: (traceId: string) => readonly SpanRecord[];
   readonly log: Log;
   readonly startedAtMs: number;
   readonly idleMs: number;
@@ -160,6 +163,10 @@ export class BuilderServer {
     if (request.kind === "session" || request.kind === "grpc") return this.#handOver(connection, request);
     if (request.kind === "ping") return this.#json(connection, this.#pong());
     if (request.kind === "build") return builder.build({ request, connection, signal, span });
+    if (request.kind === "spans") {
+      const traceId = query.get("trace") ?? "";
+      return this.#json(connection, this.parts.spans(traceId));
+    }
     if (request.kind === "usage") return this.#json(connection, await builder.usage(signal));
     if (request.kind === "prune") return this.#json(connection, await builder.prune(query, signal));
     const id = query.get("id") ?? "";

@@ -22,10 +22,13 @@ export class SolverRun implements Solving {
   ) {}
 
   async solve(targets: readonly Vertex[]): Promise<void> {
-    const { id, dialect, contexts, downloads, secrets, listener, signal } = this.request;
+    const { id, dialect, contexts, downloads, secrets, listener, signal, project, onExplained, spanOf } = this.request;
     try {
       this.#held = await this.solver.build({
         ...{ id, dialect, targets, contexts, downloads, secrets, listener, signal },
+        ...(project !== undefined && { project }),
+        ...(onExplained && { onExplained }),
+        ...(spanOf && { spanOf }),
         onSolved: (vertex, { stack, content }) => {
           const name = vertexId(vertex);
           const createdNs = this.createdNs(`${name} ${stack.chainId}`);

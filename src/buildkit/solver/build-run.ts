@@ -155,7 +155,7 @@ export class BuildRun {
     }
     this.#explainer.hit(vertex, key);
     this.#teller.completed(vertex, { cached: true });
-    this.#tellInputsCached(vertex);
+    await this.#tellInputsCached(vertex);
     return { stack: hit.stack, outputKey: hit.row.outputKey, content: hit.row.content, cached: true };
   }
 
@@ -177,12 +177,13 @@ export class BuildRun {
   }
 
   /** Steps that are not looked at because of a hit, but are in the cache themselves. */
-  #tellInputsCached(vertex: Vertex): void {
+  async #tellInputsCached(vertex: Vertex): Promise<void> {
     const pending = [...inputsOf(vertex)];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       if (!isStep(next) || next.ignoreCache || this.#solved.has(vertexId(next))) continue;
       if (this.#teller.isCompleted(next)) continue;
       this.#teller.completed(next, { cached: true });
+      this.#explainer.hit(next, await this.#keys.key(next)); // The hit's key was made of it.
       pending.push(...inputsOf(next));
     }
   }
@@ -218,7 +219,9 @@ export class BuildRun {
     };
     const solved = await jobs.run(jobKey(vertex, key), watcher, async (job) => {
       using _kept = this.request.retain?.();
-      return await execute({ vertex, key: key.key, inputs, job, shared: this.shared, build: this.request.id });
+      const { id: build, spanOf } = this.request;
+      const span = () => spanOf?.(vertexId(vertex));
+      return await execute({ vertex, key: key.key, inputs, job, shared: this.shared, build, span });
     });
     this.#teller.completed(vertex);
     return solved;

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { HullError } from "../../platform/errors.ts";
+import type { KeyParts } from "../explain/differences.ts";
 import type { Vertex } from "../graph/vertex.ts";
 import type { Layer } from "./ports.ts";
 
@@ -28,9 +29,6 @@ export interface CacheRow {
   readonly lastUsedAtMs: number;
   readonly usageCount: number;
 }
-
-/** What a step's key was made of: by part a hash (never a value), and what people call it. */
-export type KeyParts = Readonly<Record<string, string>>;
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, output_key TEXT NOT NULL, chain_id TEXT NOT NULL, parent_chain_id TEXT NOT NULL,

@@ -5,7 +5,8 @@
  */
 import { messageOf } from "../../platform/errors.ts";
 import { isNoSpace } from "../../platform/reserve.ts";
-import { type CacheRow, type CacheTable, type KeyParts, openCacheTable } from "./cache-table.ts";
+import type { KeyParts } from "../explain/differences.ts";
+import { type CacheRow, type CacheTable, openCacheTable } from "./cache-table.ts";
 import type { Holds, LayerStack, Layers } from "./ports.ts";
 
 export interface CacheOptions {

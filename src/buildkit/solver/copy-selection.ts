@@ -1,10 +1,10 @@
 /** What a COPY, an ADD or a bind mount takes from its source, and how that is called in keys and in the history. */
+
+import { FILE_PART, filePart, type KeyParts } from "../explain/differences.ts";
 import { contentKey, entryKey } from "../files/content-key.ts";
-import type { FileTree } from "../files/entry.ts";
+import type { FileEntry, FileTree } from "../files/entry.ts";
 import { type Selection, selectSources } from "../files/select.ts";
 import type { CopyVertex } from "../graph/vertex.ts";
-import type { KeyParts } from "./cache-table.ts";
-import { FILE_PART } from "./explain.ts";
 
 export interface CopySource {
   readonly tree: FileTree;
@@ -65,5 +65,11 @@ const MAX_FILES = 20_000;
 export function fileParts({ sources }: Selection): KeyParts {
   const files = sources.flatMap(({ entry, contents }) => (entry.kind === "directory" ? contents : [entry]));
   if (files.length > MAX_FILES) return {};
-  return Object.fromEntries(files.map((file) => [`${FILE_PART}${file.path}`, entryKey(file).slice(0, 16)]));
+  return Object.fromEntries(files.map((file) => [`${FILE_PART}${file.path}`, partOf(file)]));
+}
+
+function partOf(file: FileEntry): string {
+  const { mode, uid, gid, kind, sha256, xattrs } = file;
+  const isPlain = kind === "file" && xattrs.length === 0;
+  return filePart(mode, `${uid}:${gid}`, isPlain ? sha256 : entryKey({ ...file, mode: 0, uid: 0, gid: 0 }));
 }

@@ -20,12 +20,14 @@ export async function executeRun(vertex: RunVertex, inputs: RunInputs, work: Ste
     mounts.push({ mount, directories: source === undefined ? [] : await layers.directories(source) });
   }
   return await makeLayer(work, inputs.base, async (layer) => {
-    const { exitCode, outOfMemory } = await runner.run(layer, vertex, {
+    const span = work.span();
+    const { exitCode, outOfMemory, notStarted } = await runner.run(layer, vertex, {
       mounts,
       secrets: job.secrets,
       onOutput: (stream, data) => job.output(stream, data),
       signal: job.signal,
+      ...(span && { span }),
     });
-    if (exitCode !== 0) throw new CommandFailure(vertex.argv, exitCode, outOfMemory);
+    if (exitCode !== 0) throw new CommandFailure(vertex.argv, { exitCode, outOfMemory, notStarted });
   });
 }

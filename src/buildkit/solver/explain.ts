@@ -1,17 +1,17 @@
 /** Why a step was not in the cache: what of its key is other than the last time this step was built. */
+import { about, type KeyParts } from "../explain/differences.ts";
 import type { Vertex } from "../graph/vertex.ts";
-import type { KeyParts } from "./cache-table.ts";
-import { hashOf } from "./key.ts";
+import { hashOf, type StepVertex } from "./key.ts";
 
 export interface Explanation {
-  readonly vertex: Vertex;
+  readonly vertex: StepVertex;
+  readonly key: string;
   readonly cached: boolean;
-  /** "file src/main.c has changed"; of a miss at least one. */
+  /** "file src/main.c: its contents have changed"; of a miss at least one. */
   readonly reasons: readonly string[];
+  /** What the key was made of, with what people know it by. Takes a while for many files. */
+  readonly parts: () => KeyParts;
 }
-
-/** How many files a step names at most. */
-const MAX_NAMED = 20;
 
 /**
  * The same step in two builds of a project, also when its text has changed: file, stage and number of the step, as its name says them
@@ -23,29 +23,19 @@ export function stepIdentity(project: string, { name, location, kind, platform }
   return hashOf(project, location?.file ?? "", platform, numbered[1]!, numbered[2]!, kind);
 }
 
-/** In words, what differs; empty when nothing does. */
-export function differences(before: KeyParts, now: KeyParts): readonly string[] {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
-  const changed = names.filter((name) => before[name] !== now[name]);
-  const known = [before, now].every((parts) => Object.keys(parts).some(isFile));
-  const files = known ? changed.filter(isFile) : [];
-  const others = changed.filter((name) => !isFile(name) && (files.length === 0 || name !== CONTENT_PART));
-  const named = [...others, ...files.slice(0, MAX_NAMED)].map((name) => sentence(name, before, now));
-  return files.length > MAX_NAMED ? [...named, `and ${files.length - MAX_NAMED} more files`] : named;
+/** The name without its number: "RUN make". */
+const textOf = ({ name }: Vertex): string => name.replace(/^\[[^\]]*\] /, "");
+
+/** What stands beside the parts of a key: names for what is a hash there. */
+export function factsAbout(vertex: StepVertex): KeyParts {
+  const { base } = vertex;
+  return {
+    [about.text]: textOf(vertex),
+    ...(base.kind === "image" ? imageFact(about.image, base) : { [about.after]: textOf(base) }),
+    ...(vertex.kind === "copy" && vertex.from.kind === "image" && imageFact(about.source, vertex.from)),
+  };
 }
 
-export const BASE_PART = "base";
-export const CONTENT_PART = "content";
-export const FILE_PART = "file ";
-const isFile = (name: string): boolean => name.startsWith(FILE_PART);
-
-function sentence(name: string, before: KeyParts, now: KeyParts): string {
-  const how = before[name] === undefined ? "is new" : now[name] === undefined ? "is gone" : "has changed";
-  if (name === BASE_PART) return "the step before it, or its base image, has changed";
-  if (name === CONTENT_PART) return "the files that it copies have changed";
-  if (name.startsWith("variable ")) return `ARG or ENV ${name.slice("variable ".length)} ${how}`;
-  if (name === "instruction") return "the instruction has changed";
-  if (name.startsWith("contents of mount "))
-    return `what mount ${name.slice("contents of mount ".length)} shows ${how}`;
-  return `${name.startsWith(FILE_PART) ? "" : "the "}${name} ${how}`;
-}
+const imageFact = (name: string, { reference, digest }: Extract<Vertex, { readonly kind: "image" }>): KeyParts => ({
+  [name]: `${reference.replace(/@.*/, "")} ${digest}`,
+});

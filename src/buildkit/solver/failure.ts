@@ -1,15 +1,18 @@
 /** How a step's failure is told: one error that names the step, in the words of the dialect that asked for it. */
 import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
 import type { Dialect, SourceRange, Vertex } from "../graph/vertex.ts";
+import type { RunOutcome } from "./ports.ts";
 
 /** A command's end that is a failure; the same for every build that waits for it. */
 export class CommandFailure extends Error {
+  readonly exitCode: number;
+
   constructor(
     readonly argv: readonly string[],
-    readonly exitCode: number,
-    readonly outOfMemory: boolean,
+    readonly outcome: Pick<RunOutcome, "exitCode" | "outOfMemory"> & { readonly notStarted?: string | undefined },
   ) {
-    super(`exit code: ${exitCode}`);
+    super(`exit code: ${outcome.exitCode}`);
+    this.exitCode = outcome.exitCode;
   }
 }
 
@@ -33,8 +36,10 @@ export class StepError extends HullError {
   }
 }
 
-function commandText({ argv, exitCode, outOfMemory }: CommandFailure, dialect: Dialect): string {
+function commandText({ argv, outcome }: CommandFailure, dialect: Dialect): string {
+  const { exitCode, outOfMemory, notStarted } = outcome;
   const command = argv.join(" ");
+  if (dialect === "classic" && notStarted !== undefined) return `failed to create task for container: ${notStarted}`;
   if (dialect === "classic") return `The command '${command}' returned a non-zero code: ${exitCode}`;
   const reason = outOfMemory ? "cannot allocate memory" : `exit code: ${exitCode}`;
   return `process "${command}" did not complete successfully: ${reason}`;

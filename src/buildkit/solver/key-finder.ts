@@ -2,12 +2,14 @@
  * Finds the keys of a build's steps. A key from definitions alone is found without work; where a step takes files, its key is that of their contents, which
  * a fast key leads to when the same sources were read before.
  */
+
+import { BASE_PART, CONTENT_PART, type KeyParts } from "../explain/differences.ts";
 import type { FileTree } from "../files/entry.ts";
 import type { CopyVertex, GitVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
 import type { BuildCache } from "./cache.ts";
-import type { CacheRow, KeyParts } from "./cache-table.ts";
+import type { CacheRow } from "./cache-table.ts";
 import { type CopySource, fileParts, mountContent, selectFor } from "./copy-selection.ts";
-import { BASE_PART, CONTENT_PART } from "./explain.ts";
+
 import { chainKey, definitionParts, hashOf, keyOf, mountPart, type StepVertex } from "./key.ts";
 import type { LayerStack } from "./ports.ts";
 

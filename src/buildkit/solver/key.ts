@@ -4,8 +4,8 @@
  * Left out on purpose: names and places, proxy variables, limits, secrets' values, addresses of extra hosts, names and sharing of cache mounts.
  */
 import { createHash } from "node:crypto";
+import type { KeyParts } from "../explain/differences.ts";
 import type { CopyVertex, RunMount, RunVertex, Vertex } from "../graph/vertex.ts";
-import type { KeyParts } from "./cache-table.ts";
 
 /** Vertices that yield layers by work. */
 export type StepVertex = Extract<Vertex, { readonly kind: "copy" | "write" | "directory" | "run" | "merge" }>;

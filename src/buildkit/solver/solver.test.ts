@@ -288,8 +288,8 @@ test("a missed step says what changed", async () => {
   assert.deepEqual(await reasons(graph("y", ["V=2"])), ["the instruction has changed", ""]);
   const changed = tree("a", file("b", { bytes: "new" }), "c");
   assert.deepEqual(await reasons(graph("y", ["V=2"]), changed), [
-    "the step before it, or its base image, has changed",
-    "file b has changed,file c is new",
+    'the step before it has changed: "COPY . /"',
+    "file b: its contents have changed,file c is new",
   ]);
 });
 

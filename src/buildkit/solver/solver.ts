@@ -8,6 +8,7 @@
 import { mkdirSync, statfsSync } from "node:fs";
 import { cpus } from "node:os";
 import { messageOf } from "../../platform/errors.ts";
+import type { SpanContext } from "../../trace/context.ts";
 import type { Dialect, Vertex } from "../graph/vertex.ts";
 import type { BuildListener } from "../progress.ts";
 import { Admission } from "./admission.ts";
@@ -53,6 +54,8 @@ export interface SolveRequest {
   readonly onSolved?: (vertex: Vertex, solved: { readonly stack: LayerStack; readonly content: string }) => void;
   /** Hits and misses, with why. */
   readonly onExplained?: (explanation: Explanation) => void;
+  /** The span of a vertex that has begun, by its id: what a command's kernel operations are children of. */
+  readonly spanOf?: (id: string) => SpanContext | undefined;
 }
 
 export interface SolveResult extends Disposable {

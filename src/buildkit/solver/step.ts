@@ -1,4 +1,5 @@
 /** The work of a step as a job: its turn, its layer, its record. */
+import type { SpanContext } from "../../trace/context.ts";
 import type { RunVertex, Vertex } from "../graph/vertex.ts";
 import type { Inputs, Solved } from "./build-run.ts";
 import { executeCopy } from "./execute-copy.ts";
@@ -19,6 +20,8 @@ export interface StepRequest {
   readonly shared: Shared;
   /** Whose turn it takes. */
   readonly build: string;
+  /** Of the build that began it, once the step has begun. */
+  readonly span: () => SpanContext | undefined;
 }
 
 /** The record is written last: whatever fails before leaves none. */
@@ -53,8 +56,9 @@ function perform({ vertex, inputs, shared, job }: StepRequest, work: StepWork): 
   }
 }
 
-function workOf({ shared, job, build }: StepRequest): StepWork {
+function workOf({ shared, job, build, span }: StepRequest): StepWork {
   return {
+    span,
     world: shared.world,
     job,
     slot: async (kind, cost) => {

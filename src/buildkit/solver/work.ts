@@ -1,4 +1,5 @@
 /** What doing a step needs: the world, who is told, and its turn. One `execute-*.ts` per kind of step; each undoes what it began when it fails. */
+import type { SpanContext } from "../../trace/context.ts";
 import type { JobContext } from "./jobs.ts";
 import type { Files, LayerStack, Layers, OpenLayer, Runner } from "./ports.ts";
 import type { SlotKind } from "./queue.ts";
@@ -16,6 +17,8 @@ export interface StepWork {
   readonly job: JobContext;
   /** Waits for its turn; then the step has started. */
   slot(kind: SlotKind, cost: number): Promise<Disposable>;
+  /** Of the step, once it has begun. */
+  span(): SpanContext | undefined;
 }
 
 export const NO_LAYERS: LayerStack = { chainId: "", layers: [] };

@@ -18,7 +18,7 @@ import { PlainDisplay } from "./progress/plain.ts";
 import { RawJsonDisplay } from "./progress/raw-json.ts";
 import { TtyDisplay } from "./progress/tty.ts";
 import { type Attributes, entitlementsOf, frontendAttributes, refuseAbsent } from "./request.ts";
-import { type BuildAnswer, runBuild } from "./run-build.ts";
+import { type BuildAnswer, newRef, runBuild } from "./run-build.ts";
 import { parseAgents, parseSecrets } from "./secret-flags.ts";
 import type { SessionContents } from "./session-services.ts";
 import { type BuildSource, type NamedContext, openSource } from "./source.ts";
@@ -48,7 +48,11 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     if (flags.bool("explain-context")) listed.push(file);
   };
   const isLocal = session.address.endpoint.kind === "unix";
+  const [ref, startMs] = [newRef(), performance.timeOrigin + performance.now()];
+  const explain = () => explained(flags, session, ref);
   const building = runBuild({
+    ref,
+    traceparent: session.traceparent,
     address: session.address,
     attributes: {
       ...frontendAttributes(flags, source.dockerfile),
@@ -67,16 +71,26 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   building.catch(() => undefined); // Awaited below.
   await lookAtContext(directories, source, over.signal);
   const answer = await building.catch(async (error: unknown) => {
+    session.span("build", startMs, { build: ref });
     await tellWarnings(flags, display);
     if (error instanceof HullError && error.facts.status !== undefined) throw error; // The engine's refusal, not the build's.
+    await explain();
     throw new ExitError(1, failureReport(error, display.trace));
   });
+  session.span("build", startMs, { build: ref });
   if (!call) await tellWarnings(flags, display);
   if (call) return tellCall({ call, facts: answer.facts, file: shownDockerfile(flags, operands[0]!) });
+  await explain();
   if (flags.bool("explain-context") && source.context.kind === "directory")
     await write("stderr", contextReport(listed));
   await tellAnswer({ flags, answer });
   return 0;
+}
+
+async function explained(flags: Invocation["flags"], session: Invocation["session"], ref: string): Promise<void> {
+  if (!flags.bool("explain-cache")) return;
+  const { explainCache } = await import("../builds/explain-cache.ts");
+  await explainCache(session, ref);
 }
 
 /** As buildx calls it: below the context as that was given, or as --file has it. */
@@ -134,7 +148,11 @@ const sentContext = ({ context }: BuildSource): SessionContents["sent"] =>
 function contextAttributes({ context, dockerfileDirectory, named }: BuildSource, node: string): Attributes {
   const attributes: Record<string, string> =
     context.kind === "directory"
-      ? { "sharedkey:localdir:context": sharedKey(node, context.path) }
+      ? {
+          "sharedkey:localdir:context": sharedKey(node, context.path),
+          // What a history calls the build by.
+          "vcs:localdir:context": context.path,
+        }
       : { context: context.kind === "remote" ? context.url : `http://buildkit-session/${context.id}` };
   if (context.kind !== "directory" && dockerfileDirectory !== undefined) attributes.dockerfilekey = "dockerfile";
   for (const [name, given] of named) {

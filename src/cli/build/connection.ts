@@ -1,6 +1,7 @@
 /** Connections to the engine that become HTTP/2: POST /grpc, on which we ask, and POST /session, on which we are asked. */
 import { connect, type Socket } from "node:net";
 import { HullError } from "../../platform/errors.ts";
+import { GrpcTransport } from "../../platform/grpc/transport.ts";
 import type { Endpoint } from "../../platform/http-client.ts";
 import type { EngineAddress } from "../engine-address.ts";
 import { engineError } from "../session.ts";
@@ -28,6 +29,17 @@ export async function upgradeToHttp2(
     socket.destroy();
     throw error;
   }
+}
+
+/** Calls on a connection that is there. */
+export function transportOn(socket: Socket, headers: Readonly<Record<string, string>> = {}): GrpcTransport {
+  let isTaken = false;
+  const dial = (): Socket => {
+    if (isTaken) throw new HullError("unavailable", "the engine closed the connection");
+    isTaken = true;
+    return socket;
+  };
+  return new GrpcTransport({ dial, peer: "the engine", headers });
 }
 
 async function opened(host: string, endpoint: Endpoint): Promise<Socket> {

@@ -1,12 +1,11 @@
 /** One build over BuildKit's protocol: a session that serves our files, a solve, and what the daemon says meanwhile. */
 import { randomBytes } from "node:crypto";
-import type { Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { Control, SolveRequestSchema, type StatusResponse } from "../../buildkit/gen/moby/buildkit/v1/control_pb.ts";
 import { HullError } from "../../platform/errors.ts";
-import { GrpcTransport } from "../../platform/grpc/transport.ts";
+import type { GrpcTransport } from "../../platform/grpc/transport.ts";
 import type { EngineAddress } from "../engine-address.ts";
-import { upgradeToHttp2 } from "./connection.ts";
+import { transportOn, upgradeToHttp2 } from "./connection.ts";
 import type { Exporter } from "./outputs.ts";
 import type { Display } from "./progress/display.ts";
 import type { Attributes } from "./request.ts";
@@ -21,6 +20,9 @@ export interface BuildOrder {
   readonly contents: SessionContents;
   readonly sharedKey: string;
   readonly display: Display;
+  /** Unique: the build is known by it. */
+  readonly ref: string;
+  readonly traceparent: string;
 }
 
 export interface BuildAnswer {
@@ -29,10 +31,13 @@ export interface BuildAnswer {
   readonly ref: string;
 }
 
+/** As buildx makes them. */
+export const newRef = (): string => randomBytes(16).toString("hex").slice(0, 25);
+
 /** Throws what the build failed of; the display has ended then. */
 export async function runBuild(order: BuildOrder): Promise<BuildAnswer> {
-  const { address, contents, display } = order;
-  const [ref, sessionId] = [newId(), newId()];
+  const { address, contents, display, ref } = order;
+  const sessionId = newRef();
   let served: unknown;
   const session = upgradeToHttp2(address, "/session", [
     ["X-Docker-Expose-Session-Uuid", sessionId],
@@ -51,7 +56,7 @@ export async function runBuild(order: BuildOrder): Promise<BuildAnswer> {
   });
   session.catch(() => undefined); // Told below.
   const socket = await upgradeToHttp2(address, "/grpc", []);
-  await using transport = transportOn(socket);
+  await using transport = transportOn(socket, { traceparent: order.traceparent });
   const statuses = follow(transport, { ref, display });
   const solving = transport.unary(
     Control.method.solve,
@@ -78,18 +83,6 @@ export async function runBuild(order: BuildOrder): Promise<BuildAnswer> {
     await display.end();
     socket.destroy();
   }
-}
-
-const newId = (): string => randomBytes(16).toString("hex").slice(0, 25);
-
-function transportOn(socket: Socket): GrpcTransport {
-  let isTaken = false;
-  const dial = (): Socket => {
-    if (isTaken) throw new HullError("unavailable", "the engine closed the connection");
-    isTaken = true;
-    return socket;
-  };
-  return new GrpcTransport({ dial, peer: "the engine", headers: {} });
 }
 
 interface Ids {

@@ -14,6 +14,8 @@ export interface TracePorts {
   readonly spans: SpanStore;
   readonly containerd: ContainerdClient;
   readonly netd: NetdClient;
+  /** hull-buildkitd's, given those of others. */
+  readonly builder: (traceId: string, known: readonly SpanRecord[]) => Promise<readonly SpanRecord[]>;
   /** Full id of a container by any reference; undefined when unknown (it may be gone: then the reference is tried as an id). */
   readonly containerId: (reference: string) => string | undefined;
 }
@@ -92,12 +94,13 @@ function roots(spans: SpanStore): SpanRecord[] {
   });
 }
 
-async function wholeTrace({ spans, containerd, netd }: TracePorts, traceId: string): Promise<SpanRecord[]> {
+async function wholeTrace({ spans, containerd, netd, builder }: TracePorts, traceId: string): Promise<SpanRecord[]> {
   const remote = await Promise.allSettled([
     containerd.daemon.spans({ traceId }, call({ timeoutMs: ASK_MS })).then(({ json }) => parseSpans(json)),
     netd
       .call("spans", { traceId }, { signal: AbortSignal.timeout(ASK_MS), retryForMs: 0 })
       .then((found) => found as unknown as SpanRecord[]),
+    builder(traceId, spans.find({ traceId })),
   ]);
   const theirs = remote.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
   const all = [...spans.find({ traceId }), ...theirs];

@@ -30,6 +30,8 @@ export interface IncomingCall {
 /** What a call's handler is given, and who is told how it ended. */
 export interface StartedCall {
   readonly context: HandlerContext;
+  /** More headers of the reply, names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly end: (error?: unknown) => void;
 }
 
@@ -82,8 +84,12 @@ export class GrpcRoutes {
     const header = (name: string): string | undefined => headers[name]?.toString();
     const values = (name: string): readonly string[] =>
       raw?.filter((_, i) => i % 2 === 1 && raw[i - 1] === name) ?? [headers[name] ?? []].flat();
-    const { context, end } = this.startCall({ method: route.method, header, values, signal: abort.signal });
-    void answer(stream, route, context).then(
+    const {
+      context,
+      end,
+      headers: more,
+    } = this.startCall({ method: route.method, header, values, signal: abort.signal });
+    void answer(stream, route, { context, headers: { ...replyHeaders, ...more } }).then(
       () => end(),
       (error) => {
         end(error);
@@ -104,12 +110,17 @@ function abortOf(stream: http2.ServerHttp2Stream, timeoutMs: number | undefined)
   return abort;
 }
 
-async function answer(stream: http2.ServerHttp2Stream, route: Route, context: HandlerContext): Promise<void> {
+interface Answering {
+  readonly context: HandlerContext;
+  readonly headers: http2.OutgoingHttpHeaders;
+}
+
+async function answer(stream: http2.ServerHttp2Stream, route: Route, { context, headers }: Answering): Promise<void> {
   const { method, handler } = route;
   switch (method.methodKind) {
     case "unary": {
       const reply = await handler(await readOne(stream, method.input), context);
-      stream.respond(replyHeaders, { waitForTrailers: true });
+      stream.respond(headers, { waitForTrailers: true });
       stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
       stream.end(encodeReply(method.output, reply));
       return;
@@ -117,13 +128,13 @@ async function answer(stream: http2.ServerHttp2Stream, route: Route, context: Ha
     case "server_streaming":
       return writeAll(
         stream,
-        method.output,
+        { schema: method.output, headers },
         handler(await readOne(stream, method.input), context) as AsyncIterable<unknown>,
       );
     case "bidi_streaming":
       return writeAll(
         stream,
-        method.output,
+        { schema: method.output, headers },
         handler(readMany(stream, method.input), context) as AsyncIterable<unknown>,
       );
     default:
@@ -140,14 +151,14 @@ const encodeReply = (schema: DescMessage, reply: unknown): Uint8Array =>
 
 async function writeAll(
   stream: http2.ServerHttp2Stream,
-  schema: DescMessage,
+  { schema, headers }: { readonly schema: DescMessage; readonly headers: http2.OutgoingHttpHeaders },
   replies: AsyncIterable<unknown>,
 ): Promise<void> {
   let failure: { readonly error: unknown } | undefined;
   stream.once("wantTrailers", () => stream.sendTrailers(failure ? statusOf(failure.error) : { "grpc-status": "0" }));
   try {
     for await (const reply of replies) {
-      if (!stream.headersSent) stream.respond(replyHeaders, { waitForTrailers: true });
+      if (!stream.headersSent) stream.respond(headers, { waitForTrailers: true });
       if (stream.destroyed) return;
       if (!stream.write(encodeReply(schema, reply))) await drained(stream);
     }
@@ -158,7 +169,7 @@ async function writeAll(
     throw error;
   }
   if (stream.destroyed) return;
-  if (!stream.headersSent) stream.respond(replyHeaders, { waitForTrailers: true });
+  if (!stream.headersSent) stream.respond(headers, { waitForTrailers: true });
   stream.end();
 }
 
