@@ -13,6 +13,7 @@ import { HullError } from "../../platform/errors.ts";
 import type { GrpcRoutes } from "../../platform/grpc/server.ts";
 import { placeOfProcess } from "../../platform/process-place.ts";
 import { findAuth } from "../credentials/credentials.ts";
+import { bytesMessages } from "./bytes-messages.ts";
 import { blobBytes, readBlob } from "./oci-layouts.ts";
 import type { SecretSource } from "./secret-flags.ts";
 import { sendTree } from "./send-tree.ts";
@@ -83,7 +84,8 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       const body = unsent.get(id);
       if (!body) throw new HullError("not-found", `no http response from session for ${id}`);
       unsent.delete(id);
-      return messagesOf(body);
+      // Messages that are encoded already stand for those of the interface.
+      return bytesMessages(body) as never;
     },
   });
   const layoutFor = (context: HandlerContext): string => {
@@ -106,13 +108,6 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
     forwardAgent: (messages, context) =>
       relay(agentOf(contents, callOf(context).values("buildkit.ssh.id")[0] ?? ""), messages),
   });
-}
-
-const MESSAGE_BYTES = 1024 * 1024;
-
-async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<{ data: Uint8Array }> {
-  for await (const piece of body)
-    for (let at = 0; at < piece.length; at += MESSAGE_BYTES) yield { data: piece.subarray(at, at + MESSAGE_BYTES) };
 }
 
 /** Stays open until the command ends. */
