@@ -153,6 +153,17 @@ test("builds of one directory at once take each file in once", async () => {
   assert.equal(taken.length, 1, taken.map(({ stderr }) => stderr).join("\n"));
 });
 
+test("empty files are copied, by COPY and ADD, and a directory that is made of a context is new", async () => {
+  const directory = context("empty", {
+    Dockerfile:
+      "FROM busybox\nCOPY . /c\nADD none /a/\nCMD stat -c '%s %n' /c/none /c/d/none /a/none; [ $(stat -c %Y /c) -gt 1500000000 ] && echo new\n",
+    none: "",
+    "d/none": "",
+  });
+  await engine.must(build("-t", "empty", directory));
+  assert.equal(await engine.ok("run", "--rm", "empty"), "0 /c/none\n0 /c/d/none\n0 /a/none\nnew");
+});
+
 test("directories of the same name are never mixed", async () => {
   const dockerfile = "FROM busybox\nCOPY file /file\nCMD cat /file\n";
   for (const side of ["left", "right"])

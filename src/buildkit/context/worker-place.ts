@@ -72,6 +72,7 @@ export class Placer {
   /** False: this layer has a name of the object already, or wants other attributes. */
   #link(path: Buffer, { entry, original }: Placing): boolean {
     const { source } = this.work;
+    if (original.size === 0) return false;
     const name = objectName(original);
     if (source.kind !== "store" || name !== objectName(entry) || this.#linked.has(name)) return false;
     this.#linked.add(name);
@@ -87,6 +88,12 @@ export class Placer {
 
   #copy(path: Buffer, { entry, original }: Placing): void {
     const { source } = this.work;
+    // Those of clients do not travel: there is no object.
+    if (original.size === 0) {
+      writeFileSync(path, "", { flag: "wx" });
+      setAttributes(path, entry);
+      return;
+    }
     const name = objectName(original);
     const inStore = Buffer.from(join(source.path, name.slice(0, 2), name));
     copyFileSync(source.kind === "store" ? inStore : at(source.path, original.path), path, constants.COPYFILE_FICLONE);

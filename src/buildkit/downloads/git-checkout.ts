@@ -1,6 +1,6 @@
 /** A commit's files as an archive: checked out below a directory of this work alone, submodules too, with the time of the commit. */
 import { execFile } from "node:child_process";
-import { lstat, realpath, rm, stat } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { HullError, messageOf } from "../../platform/errors.ts";
@@ -13,6 +13,8 @@ export interface CheckoutRequest {
   readonly repository: string;
   readonly url: string;
   readonly commit: string;
+  /** What it was found by: "refs/heads/main"; "" for the commit itself. */
+  readonly name: string;
   readonly source: GitSource;
   /** A new file: a tar. */
   readonly archive: string;
@@ -20,7 +22,7 @@ export interface CheckoutRequest {
 }
 
 export async function checkOut(git: Git, request: CheckoutRequest): Promise<void> {
-  const { directory, repository, url, commit, source, archive, signal } = request;
+  const { directory, repository, url, commit, name, source, archive, signal } = request;
   const tree = join(directory, "tree");
   const inside = (reach: "remotes" | "local", ...args: string[]) => git({ args, cwd: tree, reach });
   await git({ args: ["init", "--quiet", "--template=", tree], reach: "local" });
@@ -29,7 +31,8 @@ export async function checkOut(git: Git, request: CheckoutRequest): Promise<void
   await inside("local", ...fetch, "--", repository, `refs/hull/${commit}:refs/remotes/origin/fetched`);
   await inside("local", "checkout", "--quiet", "--detach", commit);
   await inside("local", "update-ref", "-d", "refs/remotes/origin/fetched");
-  if (source.submodules && (await isFile(join(tree, ".gitmodules"))))
+  if (/^refs\/(?:heads|tags)\/./.test(name)) await inside("local", "update-ref", name, commit);
+  if (source.submodules && (await lstatIfThere(join(tree, ".gitmodules")))?.isFile())
     await inside("remotes", "submodule", "--quiet", "update", "--init", "--recursive", "--force", "--depth=1");
   const time = (await inside("local", "show", "--no-patch", "--format=%ct", commit)).trim();
   if (!source.keepGitDirectory) await rm(join(tree, ".git"), { recursive: true });
@@ -37,34 +40,31 @@ export async function checkOut(git: Git, request: CheckoutRequest): Promise<void
   await pack({ root, archive, time, signal, keepsGit: source.keepGitDirectory });
 }
 
-async function isFile(path: string): Promise<boolean> {
+async function lstatIfThere(path: string) {
   try {
-    return (await lstat(path)).isFile();
+    return await lstat(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** Links in it lead to where they lead, which must be a directory of the checkout: whoever wrote the repository made them. */
-async function subdirectoryOf(tree: string, { subdirectory }: GitSource): Promise<string> {
+/** A path of directories, without links: whoever wrote the repository made them. */
+async function subdirectoryOf(tree: string, { subdirectory, keepGitDirectory }: GitSource): Promise<string> {
   const bad = (why: string): HullError =>
     new HullError("invalid-argument", `the repository's subdirectory ${JSON.stringify(subdirectory)} ${why}`, {
       facts: { token: subdirectory },
     });
-  const root = await realpath(tree);
-  if (subdirectory === "") return root;
-  let path: string;
-  try {
-    path = await realpath(join(root, subdirectory));
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") throw bad("is not there");
-    throw bad(`can't be entered: ${messageOf(error)}`);
+  let path = tree;
+  for (const part of subdirectory.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === ".." || (part === ".git" && keepGitDirectory)) throw bad(`has ${part} in it, which is refused`);
+    path = join(path, part);
+    const found = await lstatIfThere(path);
+    if (!found) throw bad("is not there");
+    if (found.isSymbolicLink()) throw bad(`leads through the link ${part}: name the directory itself`);
+    if (!found.isDirectory()) throw bad("is not a directory");
   }
-  if (path !== root && !path.startsWith(`${root}/`)) throw bad("leads out of the repository");
-  if (path.slice(root.length).split("/").includes(".git")) throw bad("is git's own");
-  if (!(await stat(path)).isDirectory()) throw bad("is not a directory");
   return path;
 }
 

@@ -140,17 +140,14 @@ test("a checkout whose files were collected is made again", async () => {
   assert.equal(textIn(await (await open(source("app.git"))).tree(), "a.txt"), "two");
 });
 
-test("subdirectories may be links inside the checkout", async () => {
-  assert.deepEqual(namesIn(await (await newStore().open(source("app.git#:in"))).tree()), ["b.sh", "link"]);
-});
-
 const refused: readonly (readonly [text: string, code: ErrorCode, message: RegExp])[] = [
-  ["app.git#:out", "invalid-argument", /subdirectory "out" leads out of the repository/],
-  ["app.git#:out/ssl", "invalid-argument", /leads out of the repository/],
+  ["app.git#:out", "invalid-argument", /subdirectory "out" leads through the link out/],
+  ["app.git#:out/ssl", "invalid-argument", /leads through the link out/],
+  ["app.git#:in", "invalid-argument", /leads through the link in: name the directory itself/],
   ["app.git#:nowhere", "invalid-argument", /subdirectory "nowhere" is not there/],
   ["app.git#:a.txt", "invalid-argument", /is not a directory/],
   ["app.git#:.git", "invalid-argument", /is not there/],
-  ["app.git?keep-git-dir=1&subdir=.git", "invalid-argument", /is git's own/],
+  ["app.git?keep-git-dir=1&subdir=.git", "invalid-argument", /has .git in it, which is refused/],
   ["app.git#nosuch", "not-found", /repository does not contain ref nosuch/],
   ["app.git#--upload-pack=x", "invalid-argument", /invalid git ref "--upload-pack=x"/],
   ["app.git#a..b", "invalid-argument", /invalid git ref/],
@@ -189,6 +186,7 @@ test("--keep-git-dir keeps a repository that git takes for one, at that commit, 
   const tree = await (await open(source("app.git#feature", { keepGitDirectory: true }))).tree();
   assert.equal(textIn(tree, ".git/HEAD"), `${commits[0]}\n`);
   assert.match(textIn(tree, ".git/config"), /\[remote "origin"\]\n\turl = http:/);
+  assert.equal(textIn(tree, ".git/refs/heads/feature"), `${commits[0]}\n`);
   assert.ok(!namesIn(tree).some((name) => /hooks|FETCH_HEAD|logs/.test(name)));
 });
 

@@ -82,7 +82,8 @@ export class GitDownloads {
     const { subdirectory, keepGitDirectory, submodules } = source;
     // What credentials gave is for those who have them.
     const owner = createHash("sha256").update(authorization).digest("hex");
-    const key = JSON.stringify([remote.url, owner, commit, subdirectory, keepGitDirectory, submodules]);
+    const kept = keepGitDirectory ? name : undefined;
+    const key = JSON.stringify([remote.url, owner, commit, subdirectory, kept, submodules]);
     return this.#work.run(key, signal, async (shared) => {
       const known = await this.parts.trees.find(key);
       if (known) return known;
@@ -109,7 +110,7 @@ export class GitDownloads {
         if (!lock.isHeld) this.#locks.delete(id);
       }
       return this.parts.receive(
-        (archive) => checkOut(git, { directory, repository, url: remote.url, commit, source, archive, signal }),
+        (archive) => checkOut(git, { directory, repository, url: remote.url, commit, name, source, archive, signal }),
         signal,
       );
     });

@@ -40,7 +40,7 @@ export class TreeView {
   get(path: string): FileEntry | undefined {
     const position = this.#positions.get(path);
     if (position !== undefined) return this.entries[position];
-    return path === "" ? unnamedRoot : undefined;
+    return path === "" ? unnamedRoot() : undefined;
   }
 
   /** Follows every link, the last one too; neither ".." nor a link leaves the root. Throws invalid-argument for links in a circle. */
@@ -113,21 +113,22 @@ export class TreeView {
   }
 }
 
-const unnamedRoot: FileEntry = {
+/** What is made of it is new. */
+const unnamedRoot = (): FileEntry => ({
   path: "",
   kind: "directory",
   mode: 0o755,
   uid: 0,
   gid: 0,
   size: 0,
-  mtimeNs: 0n,
+  mtimeNs: BigInt(Date.now()) * 1_000_000n,
   sha256: "",
   linkTarget: "",
   hardLinkTo: "",
   deviceMajor: 0,
   deviceMinor: 0,
   xattrs: [],
-};
+});
 
 /** The existing path most like one that is missing: a sibling spelled almost so, or the same name elsewhere; undefined when there is none. */
 export function nearestPath(view: TreeView, path: string): string | undefined {

@@ -13,7 +13,7 @@ const CHECKSUM_AT = 148;
 const CHECKSUM_BYTES = 8;
 
 export async function isArchive(tree: FileTree, entry: FileEntry): Promise<boolean> {
-  return isArchiveHead(await readHead(tree, entry));
+  return entry.size > 0 && isArchiveHead(await readHead(tree, entry));
 }
 
 /** `head`: ARCHIVE_HEAD_BYTES, or all there are. */
