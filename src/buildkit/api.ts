@@ -38,6 +38,7 @@ export type BuilderRequestKind =
   | "prune"
   | "usage"
   | "spans"
+  | "configure"
   | "session"
   | "grpc";
 

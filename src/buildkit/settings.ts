@@ -9,6 +9,8 @@ export interface BuilderSettings {
   readonly keel: string;
   readonly logLevel: LogLevel;
   readonly maxConcurrentBuilds: number;
+  /** "network.host", "security.insecure": what builds may have when their clients allow it. */
+  readonly entitlements: readonly string[];
   /** Bodies of builds that are received at once. */
   readonly maxConcurrentUploads: number;
   /** How long it stays without work. */
@@ -26,6 +28,7 @@ const flags = {
   keel: text,
   "log-level": text,
   "max-concurrent-builds": text,
+  "allow-insecure-entitlement": { type: "string", multiple: true },
   "max-concurrent-uploads": text,
   "idle-timeout": text,
 } as const;
@@ -50,6 +53,7 @@ export function parseSettings(argv: readonly string[]): BuilderSettings {
     execRoot: required(values, "exec-root"),
     keel: required(values, "keel"),
     logLevel: level as LogLevel,
+    entitlements: values["allow-insecure-entitlement"] ?? [],
     maxConcurrentBuilds: count(values, "max-concurrent-builds", DEFAULT_BUILDS),
     maxConcurrentUploads: count(values, "max-concurrent-uploads", DEFAULT_UPLOADS),
     idleSeconds: count(values, "idle-timeout", DEFAULT_IDLE_SECONDS),
@@ -65,8 +69,20 @@ function required(values: Given, name: "data-root" | "exec-root" | "keel"): stri
   return value;
 }
 
+/** What a running builder may take over: of a query. Throws invalid-argument. */
+export function parseConfigured(query: URLSearchParams): Pick<BuilderSettings, "maxConcurrentBuilds" | "entitlements"> {
+  const builds = query.get("builds") ?? "0";
+  if (!/^\d{1,9}$/.test(builds)) throw invalid("builds", builds);
+  const entitlements = (query.get("entitlements") ?? "").split(",").filter((name) => name !== "");
+  return { maxConcurrentBuilds: Number(builds) || DEFAULT_BUILDS, entitlements };
+}
+
 /** 0 and nothing: the default. */
-function count(values: Given, name: keyof Given & string, otherwise: number): number {
+function count(
+  values: Given,
+  name: Exclude<keyof Given & string, "allow-insecure-entitlement">,
+  otherwise: number,
+): number {
   const value = values[name] ?? "0";
   if (!/^\d{1,9}$/.test(value)) throw invalid(name, value);
   return Number(value) || otherwise;

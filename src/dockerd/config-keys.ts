@@ -2,7 +2,17 @@
  * Every setting of the daemon: dockerd's flag, its key in daemon.json and what kind of value it has. Data only; both readers and the
  * help text come from this table.
  */
-export type SettingKind = "bool" | "text" | "int" | "bytes" | "list" | "map" | "ulimits" | "pools" | "runtimes";
+export type SettingKind =
+  | "bool"
+  | "text"
+  | "int"
+  | "bytes"
+  | "list"
+  | "map"
+  | "ulimits"
+  | "pools"
+  | "runtimes"
+  | "entitlements";
 
 export interface Setting {
   /** Flag without dashes. */
@@ -33,6 +43,10 @@ export const settings: readonly Setting[] = [
   setting("bip", "text", "Address of the default bridge (CIDR)"),
   setting("bridge", "text", "Attach containers to this bridge", { short: "b" }),
   setting("builder-idle-timeout", "int", "Seconds without builds after which hull-buildkitd ends (default 600)", {
+    reloads: true,
+  }),
+  setting("builder-entitlement", "entitlements", "What builds may be allowed (network.host, security.insecure)", {
+    key: "builder",
     reloads: true,
   }),
   setting("cgroup-parent", "text", "Parent cgroup of all containers"),

@@ -3,7 +3,14 @@ import { readFileSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { HullError, messageOf } from "../platform/errors.ts";
 import { defaultSettings, parseMirrors, type RegistrySettings } from "../registry/client/settings.ts";
-import { type DaemonConfig, type LogLevel, logLevels, type NetworkSettings, type TlsSettings } from "./config.ts";
+import {
+  type DaemonConfig,
+  defaultEntitlements,
+  type LogLevel,
+  logLevels,
+  type NetworkSettings,
+  type TlsSettings,
+} from "./config.ts";
 import { type SettingKind, settingByKey, settings } from "./config-keys.ts";
 import { fromJson, type Value, type ValueOf } from "./config-values.ts";
 
@@ -114,6 +121,7 @@ function buildConfig(values: Given, configFile: string): DaemonConfig {
     trustedAuthRealms: read("list", "trusted-auth-realm") ?? [],
     allowNondistributable: read("list", "allow-nondistributable-artifacts") ?? [],
     builderIdleSeconds: notNegative("builder-idle-timeout", read("int", "builder-idle-timeout") ?? 0),
+    builderEntitlements: read("entitlements", "builder-entitlement") ?? defaultEntitlements,
     maxConcurrentBuilds: notNegative("max-concurrent-builds", read("int", "max-concurrent-builds") ?? 0),
     maxConcurrentDownloads: positive("max-concurrent-downloads", read("int", "max-concurrent-downloads") ?? 3),
     maxConcurrentUploads: positive("max-concurrent-uploads", read("int", "max-concurrent-uploads") ?? 5),

@@ -1,6 +1,13 @@
 /** Values of settings: read from a flag's text or from daemon.json's JSON into the same form. Errors in dockerd's words. */
 import { HullError } from "../platform/errors.ts";
-import type { AddressPool, RuntimeSetting, Ulimit } from "./config.ts";
+import {
+  type AddressPool,
+  defaultEntitlements,
+  type Entitlement,
+  entitlements,
+  type RuntimeSetting,
+  type Ulimit,
+} from "./config.ts";
 import type { Setting, SettingKind } from "./config-keys.ts";
 
 /** A setting's value by its kind. */
@@ -14,6 +21,7 @@ export interface ValueOf {
   ulimits: readonly Ulimit[];
   pools: readonly AddressPool[];
   runtimes: Readonly<Record<string, RuntimeSetting>>;
+  entitlements: readonly Entitlement[];
 }
 export type Value = ValueOf[SettingKind];
 
@@ -42,7 +50,15 @@ export function fromFlag(entry: Setting, text: string, earlier: Value | undefine
       return [...((earlier as AddressPool[] | undefined) ?? []), parsePool(text, invalid)];
     case "runtimes":
       return { ...(earlier as object | undefined), ...parseRuntime(text, invalid) };
+    case "entitlements":
+      return [...((earlier as Entitlement[] | undefined) ?? []), parseEntitlement(text, invalid)];
   }
+}
+
+function parseEntitlement(text: string, invalid: Invalid): Entitlement {
+  const found = entitlements.find((known) => known === text);
+  if (!found) throw invalid(`want ${entitlements.join(" or ")}`);
+  return found;
 }
 
 type Invalid = (why: string) => HullError;
@@ -142,7 +158,27 @@ export function fromJson(entry: Setting, json: unknown): Value {
       return poolsOf(json, invalid);
     case "runtimes":
       return runtimesOf(json, invalid);
+    case "entitlements":
+      return entitlementsOf(json, invalid);
   }
+}
+
+/** dockerd's "builder": what is not said stays as it is without the key. Its "gc" is not there. */
+function entitlementsOf(json: unknown, invalid: Invalid): Entitlement[] {
+  const { entitlements: given = {}, ...others } = isObject(json) ? json : { others: json };
+  const unknown = Object.keys(others);
+  if (unknown.length > 0) throw invalid(`${unknown.join(", ")} is not supported: only "entitlements" is`);
+  if (!isObject(given)) throw invalid("entitlements: want {network-host, security-insecure}");
+  const names: Readonly<Record<string, Entitlement>> = {
+    "network-host": "network.host",
+    "security-insecure": "security.insecure",
+  };
+  for (const [name, value] of Object.entries(given))
+    if (names[name] === undefined || typeof value !== "boolean")
+      throw invalid(`entitlements: want true or false for network-host and security-insecure, found ${name}`);
+  return Object.entries(names).flatMap(([name, entitlement]) =>
+    (given[name] ?? defaultEntitlements.includes(entitlement)) ? [entitlement] : [],
+  );
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -76,3 +76,16 @@ test("a named daemon.json must exist", () => {
   assert.ok(line.kind === "run");
   assert.throws(() => loadConfig(line.given), /no such file or directory/);
 });
+
+test("what builds may be allowed: network.host unless the file says otherwise", () => {
+  const entitlements = (json: string, ...argv: string[]) => load(json, ...argv).builderEntitlements;
+  assert.deepEqual(entitlements("{}"), ["network.host"]);
+  assert.deepEqual(entitlements('{"builder":{"entitlements":{"security-insecure":true}}}'), [
+    "network.host",
+    "security.insecure",
+  ]);
+  assert.deepEqual(entitlements('{"builder":{"entitlements":{"network-host":false}}}'), []);
+  assert.deepEqual(entitlements("{}", "--builder-entitlement", "security.insecure"), ["security.insecure"]);
+  for (const builder of ['"x"', '{"gc":{}}', '{"entitlements":{"root":true}}', '{"entitlements":{"network-host":1}}'])
+    assert.throws(() => load(`{"builder":${builder}}`), HullError, builder);
+});

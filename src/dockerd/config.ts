@@ -24,6 +24,11 @@ export interface AddressPool {
   readonly size: number;
 }
 
+export const entitlements = ["network.host", "security.insecure"] as const;
+export type Entitlement = (typeof entitlements)[number];
+/** As dockerd has it. */
+export const defaultEntitlements: readonly Entitlement[] = ["network.host"];
+
 export interface DaemonConfig {
   readonly dataRoot: string;
   readonly execRoot: string;
@@ -74,6 +79,8 @@ export interface DaemonConfig {
   /** 0: the builder chooses, here and in the next. */
   readonly builderIdleSeconds: number;
   readonly maxConcurrentBuilds: number;
+  /** What builds may have when their clients allow it. */
+  readonly builderEntitlements: readonly Entitlement[];
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly experimental: boolean;

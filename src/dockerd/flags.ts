@@ -58,6 +58,7 @@ const placeholder: Readonly<Record<Setting["kind"], string>> = {
   ulimits: "ulimit",
   pools: "pool-options",
   runtimes: "runtime",
+  entitlements: "entitlement",
 };
 
 export function helpText(): string {

@@ -85,6 +85,7 @@ export async function startHulld(initial: DaemonConfig, log: Log): Promise<Hulld
       config = reloaded(config, next);
       log.setLevel(config.logLevel);
       writeRegistrySettings(config);
+      supervisor.configureBuilder();
       engine.events.publish({ type: "daemon", action: "reload", id: engine.id, attributes: { name: host.hostname } });
     },
     shutDown: async () => {
@@ -204,6 +205,7 @@ function reloaded(now: DaemonConfig, next: DaemonConfig): DaemonConfig {
     defaultShmBytes: next.defaultShmBytes,
     builderIdleSeconds: next.builderIdleSeconds,
     maxConcurrentBuilds: next.maxConcurrentBuilds,
+    builderEntitlements: next.builderEntitlements,
     maxConcurrentDownloads: next.maxConcurrentDownloads,
     maxConcurrentUploads: next.maxConcurrentUploads,
     shutdownTimeoutSeconds: next.shutdownTimeoutSeconds,

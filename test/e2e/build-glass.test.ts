@@ -23,9 +23,10 @@ function context(name: string, files: Readonly<Record<string, string>>): string 
   return directory;
 }
 
-const hull = (...args: string[]): Promise<Ran> =>
+const hull = (...args: string[]): Promise<Ran> => hullOn(engine, ...args);
+const hullOn = (where: TestEngine, ...args: string[]): Promise<Ran> =>
   run([join(root, "dist/bin/hull"), ...args], {
-    DOCKER_HOST: `unix://${engine.socket}`,
+    DOCKER_HOST: `unix://${where.socket}`,
     DOCKER_CONFIG: engine.path("config"),
     DOCKER_BUILDKIT: "1",
   });
@@ -202,4 +203,40 @@ test("a build is one trace from the command to the kernel's operations", async (
     /keel +pivotRoot/,
   ])
     assert.match(stdout, part);
+});
+
+test("builds wait for a slot, and are given more by a reload; what the daemon does not allow is refused", async () => {
+  const file = engine.path("daemon.json");
+  const configure = (settings: object): void => writeFileSync(file, JSON.stringify(settings));
+  configure({ "max-concurrent-builds": 1 });
+  await using other = await TestEngine.start({ args: ["--config-file", file] });
+  const statuses = async (): Promise<string[]> =>
+    (await hullOn(other, "builds", "ls", "--format", "{{.Status}}")).stdout.trim().split("\n").sort();
+  const directories = ["one", "two"].map((name) =>
+    context(`slots-${name}`, { Dockerfile: `FROM busybox\nRUN echo ${name}; sleep 4\n` }),
+  );
+  const building = directories.map((directory) => hullOn(other, "build", directory));
+  await until(
+    () => "one build runs, the other waits",
+    async () => {
+      const [first, second] = await statuses();
+      return first === "running" && /^waiting for a build slot, \d ahead$/.test(second ?? "");
+    },
+  );
+  configure({ "max-concurrent-builds": 2, builder: { entitlements: { "network-host": false } } });
+  process.kill(other.daemonPid, "SIGHUP");
+  await until(
+    () => "both run",
+    async () => (await statuses()).join() === "running,running",
+  );
+  for (const ran of await Promise.all(building)) assert.equal(ran.code, 0, ran.stderr);
+  const refused = await hullOn(other, "build", "--network", "host", directories[0]!);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /granting entitlement network\.host is not allowed by build daemon configuration/);
+  const insecure = context("insecure", { Dockerfile: "FROM busybox\nRUN --security=insecure true\n" });
+  assert.match((await build(insecure)).stderr, /security\.insecure is not allowed/);
+  assert.match(
+    (await build("--allow", "security.insecure", insecure)).stderr,
+    /granting entitlement security\.insecure is not allowed/,
+  );
 });

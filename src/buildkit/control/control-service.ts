@@ -35,6 +35,8 @@ export interface ControlParts extends FrontendParts, RecordingParts {
   readonly builds: Builds;
   readonly exports: ExportParts;
   readonly cache: BuildCacheView;
+  /** What the daemon allows. */
+  readonly entitlements: () => readonly string[];
   /** Aborted when the daemon ends. */
   readonly ending: AbortSignal;
 }
@@ -89,6 +91,7 @@ async function solve(
     throw new HullError("unimplemented", "building from LLB is not available yet: build a Dockerfile");
   if ((request.Cache?.Exports.length ?? 0) > 0)
     throw new HullError("unimplemented", "exporting the build cache is not available yet: build without --cache-to");
+  refuseEntitlements(request.Entitlements, parts.entitlements());
   const exporters = exportersOf(request);
   const live = new LiveBuild(
     { ref: request.Ref, sessionId: request.Session, entitlements: request.Entitlements },
@@ -125,6 +128,16 @@ async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<strin
     answers.push(await internalStep(asked.live.listen, "exporting to image", step));
   }
   return Object.assign({}, ...answers) as Record<string, string>;
+}
+
+/** In BuildKit's words. */
+function refuseEntitlements(asked: readonly string[], allowed: readonly string[]): void {
+  const refused = asked.find((entitlement) => !allowed.includes(entitlement));
+  if (refused === undefined) return;
+  throw new HullError(
+    "permission-denied",
+    `granting entitlement ${refused} is not allowed by build daemon configuration (daemon.json: "builder": {"entitlements": ...})`,
+  );
 }
 
 function exportersOf(request: SolveRequest) {

@@ -3,7 +3,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { HullError } from "../../platform/errors.ts";
 import type { BuiltImage } from "../build.ts";
 import type { RequestAnswer } from "../daemon/sub-requests.ts";
-import type { LLBBridge, Result, SolveRequest } from "../gen/moby/buildkit/v1/frontend/gateway_pb.ts";
+import type { LLBBridge, Result, SolveRequest, WarnRequest } from "../gen/moby/buildkit/v1/frontend/gateway_pb.ts";
+import type { BuildEvent } from "../progress.ts";
 import { returnedFailure } from "./build-failure.ts";
 import type { Builds } from "./builds.ts";
 import { frontendCapabilities, solverCapabilities } from "./capabilities.ts";
@@ -34,7 +35,10 @@ export function gatewayService(parts: GatewayParts): Partial<ServiceImpl<typeof 
       else build.giveBack(result ? imagesOf(build, result) : []);
       return {};
     },
-    warn: () => ({}),
+    warn: async (request, context) => {
+      (await live(context)).listen(warningOf(request));
+      return {};
+    },
   };
 }
 
@@ -55,6 +59,18 @@ async function solve(parts: GatewayParts, request: SolveRequest, { live, context
   if (answer) return { result: { result: { case: "ref" as const, value: { id: "" } }, metadata: bytesOf(answer) } };
   return { result: resultOf(live, images, multiPlatform) };
 }
+
+/** What a client's own frontend warns of. */
+const warningOf = ({ digest, short, detail, url, ranges }: WarnRequest): BuildEvent => ({
+  kind: "warning",
+  id: digest,
+  rule: "",
+  short: Buffer.from(short).toString(),
+  detail: detail.map((text) => Buffer.from(text)).join("\n"),
+  url,
+  startLine: ranges[0]?.start?.line ?? 0,
+  endLine: ranges.at(-1)?.end?.line ?? 0,
+});
 
 const configOf = (image: BuiltImage): Buffer => Buffer.from(JSON.stringify(image.config));
 

@@ -117,7 +117,9 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const whole = wholeCache({ cache, mounts: caches, disk: () => solver.disk() });
   const layouts = new LayoutImages({ containerd, snapshotter, keel, directory: join(own, "layouts"), warn });
   await layouts.recover();
+  let allowed = settings.entitlements;
   const control = controlApi({
+    entitlements: () => allowed,
     ...classic,
     layouts,
     contexts: new ClientContexts({
@@ -136,6 +138,10 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   return {
     build: (asked) => builds.run(asked),
     cancel: (id) => builds.cancel(id),
+    configure: ({ maxConcurrentBuilds, entitlements }) => {
+      allowed = entitlements;
+      solver.setMaxConcurrentBuilds(maxConcurrentBuilds);
+    },
     usage: () => whole.usage(),
     prune: (query) => whole.prune(prunePolicyOf(query)),
     collect: async () => {

@@ -12,6 +12,7 @@ import { type Builder, BuilderServer } from "./server.ts";
 const nothing: Builder = {
   build: () => Promise.reject(new HullError("invalid-argument", "a bad query")),
   cancel: () => false,
+  configure: () => {},
   usage: async () => [],
   prune: async () => ({ CachesDeleted: null, SpaceReclaimed: 5 }),
   collect: async () => {},

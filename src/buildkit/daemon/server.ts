@@ -11,6 +11,7 @@ import { parseTraceparent } from "../../trace/context.ts";
 import type { SpanRecord } from "../../trace/span.ts";
 import type { Span, Tracer } from "../../trace/tracer.ts";
 import type { BuilderPong, BuilderRequest, CacheRecord, PruneAnswer } from "../api.ts";
+import { parseConfigured } from "../settings.ts";
 
 export interface BuilderCall {
   readonly request: BuilderRequest;
@@ -29,6 +30,8 @@ export interface Builder extends AsyncDisposable {
   build(call: BuilderCall): Promise<void>;
   /** Ends a build by the id its client gave it; false when there is none. */
   cancel(id: string): boolean;
+  /** For builds to come; slots are given by the new number from now on. */
+  configure(settings: ReturnType<typeof parseConfigured>): void;
   usage(signal: AbortSignal): Promise<readonly CacheRecord[]>;
   prune(query: URLSearchParams, signal: AbortSignal): Promise<PruneAnswer>;
   /** Gives back what nobody needs any more; while nothing else is done. */
@@ -163,6 +166,10 @@ export class BuilderServer {
     if (request.kind === "session" || request.kind === "grpc") return this.#handOver(connection, request);
     if (request.kind === "ping") return this.#json(connection, this.#pong());
     if (request.kind === "build") return builder.build({ request, connection, signal, span });
+    if (request.kind === "configure") {
+      builder.configure(parseConfigured(query));
+      return this.#json(connection, {});
+    }
     if (request.kind === "spans") {
       const traceId = query.get("trace") ?? "";
       return this.#json(connection, this.parts.spans(traceId));

@@ -98,10 +98,7 @@ function refuseFlags(instruction: RunInstruction, { request }: StageWork): void 
     throw new HullError("unimplemented", "RUN --device is not supported: devices cannot be given to build steps");
   }
   if (security === "insecure" && !request.entitlements?.includes("security.insecure")) {
-    throw new HullError(
-      "permission-denied",
-      "security.insecure is not allowed: build with --allow security.insecure, and allow it in the daemon's configuration",
-    );
+    throw new HullError("permission-denied", "security.insecure is not allowed: build with --allow security.insecure");
   }
 }
 
@@ -113,5 +110,8 @@ export const needsBuildkit = (flag: string): HullError =>
   );
 
 function networkOf({ network }: RunInstruction, { request }: StageWork): RunVertex["network"] {
-  return network === "none" || network === "host" ? network : request.network;
+  const chosen = network === "none" || network === "host" ? network : request.network;
+  if (chosen === "host" && request.dialect === "buildkit" && !request.entitlements?.includes("network.host"))
+    throw new HullError("permission-denied", "network.host is not allowed: build with --allow network.host");
+  return chosen;
 }

@@ -16,6 +16,7 @@ export function buildkitdArgs(config: DaemonConfig): string[] {
     ...roots(config),
     ...["--keel", keelPath(), "--log-level", config.logLevel],
     ...given("--max-concurrent-builds", config.maxConcurrentBuilds === 0 ? "" : String(config.maxConcurrentBuilds)),
+    ...config.builderEntitlements.flatMap((entitlement) => ["--allow-insecure-entitlement", entitlement]),
     ...given("--idle-timeout", config.builderIdleSeconds === 0 ? "" : String(config.builderIdleSeconds)),
   ];
 }

@@ -5,7 +5,7 @@
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { BUILDKITD_SOCKET } from "../../buildkit/api.ts";
-import { hold } from "../../buildkit/client.ts";
+import { ask, hold, jsonOf } from "../../buildkit/client.ts";
 import { type ContainerdClient, call, decodeEvent } from "../../containerd/client.ts";
 import { NETD_SOCKET, REFUSED_EXIT } from "../../network/api.ts";
 import type { NetdClient } from "../../network/client.ts";
@@ -96,6 +96,18 @@ export class Supervisor {
   /** A new connection to hull-buildkitd, which is started where it does not run. */
   builder(): Promise<Socket> {
     return this.#buildkitd.connect();
+  }
+
+  /** One that runs is told what may change while it does; what cannot be told is logged. */
+  configureBuilder(): void {
+    if (this.isBuilderThere) this.#inBackground("hull-buildkitd", this.#configureBuilder());
+  }
+
+  async #configureBuilder(): Promise<void> {
+    const { maxConcurrentBuilds: builds, builderEntitlements } = this.parts.config();
+    const query = new URLSearchParams({ builds: String(builds), entitlements: builderEntitlements.join(",") });
+    using connection = await ask(await this.builder(), { kind: "configure", query: query.toString() });
+    await jsonOf(connection);
   }
 
   get isBuilderThere(): boolean {
