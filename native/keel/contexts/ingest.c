@@ -34,32 +34,6 @@ static bool climbs(const char *name) {
   return false;
 }
 
-static int compare_names(const void *a, const void *b) {
-  const struct tar_xattr *x = a, *y = b;
-  return strcmp(x->name, y->name);
-}
-
-/* As fields of the index: name and value, the value in hexadecimal. */
-static int take_xattrs(const struct tar_entry *from, struct index_entry *e) {
-  struct tar_xattr sorted[TAR_MOST_XATTRS];
-  size_t room = 0;
-  if (from->xattr_count == 0) return 0;
-  memcpy(sorted, from->xattrs, from->xattr_count * sizeof *sorted);
-  qsort(sorted, from->xattr_count, sizeof *sorted, compare_names);
-  for (size_t i = 0; i < from->xattr_count; i++) room += strlen(sorted[i].name) + 2 + 2 * (size_t)sorted[i].length;
-  e->xattrs = malloc(room + 1);
-  if (!e->xattrs) return -ENOMEM;
-  for (size_t i = 0; i < from->xattr_count; i++) {
-    size_t length = strlen(sorted[i].name) + 1;
-    memcpy(e->xattrs + e->xattrs_length, sorted[i].name, length);
-    e->xattrs_length += length;
-    for (uint32_t j = 0; j < sorted[i].length; j++) e->xattrs_length += (size_t)sprintf(e->xattrs + e->xattrs_length, "%02x", (uint8_t)sorted[i].value[j]);
-    e->xattrs[e->xattrs_length++] = 0;
-  }
-  e->xattr_count = from->xattr_count;
-  return 0;
-}
-
 static char kind_of(enum tar_type type) {
   switch (type) {
     case TAR_FILE: return 'f';
@@ -95,7 +69,7 @@ static int take_entry(struct ingest *g, const struct tar_entry *from) {
   e.minor = device ? from->minor : 0;
   e.size = e.kind == 'f' ? from->size : 0;
   int error = e.kind == 'f' ? objects_take(&g->objects, &g->tar, from, &e) : 0;
-  if (error == 0) error = take_xattrs(from, &e);
+  if (error == 0) error = index_xattrs(&e, from->xattrs, from->xattr_count);
   e.path = strdup(path);
   e.link = strdup(e.kind == 'h' ? link : e.kind == 'l' ? from->link : "");
   if (error == 0) error = e.path && e.link ? index_add(&g->index, &e) : -ENOMEM;

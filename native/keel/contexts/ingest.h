@@ -28,6 +28,8 @@ struct index {
   const char *problem, *path;  /* of a failure: what and whose */
 };
 
+/* Gives the entry the attributes, in the order of their names. 0 or -ENOMEM. */
+int index_xattrs(struct index_entry *entry, const struct tar_xattr *list, size_t count);
 /* Takes the entry's strings over. 0 or -errno. */
 int index_add(struct index *index, const struct index_entry *entry);
 /* Sorted, with the directories that the archive left out, hard links resolved; a new file. 0 or -errno with `problem`. */
@@ -47,6 +49,9 @@ enum { OBJECT_MEMORY = 1024 * 1024 };
 int objects_open(struct objects *objects, const char *path);
 /* The entry's bytes, which the tar is at: read, hashed, and put there unless they are. Fills entry->sha256. 0 or -errno. */
 int objects_take(struct objects *objects, struct tar *tar, const struct tar_entry *from, struct index_entry *entry);
+/* Name of an object below the store: SHELF/SHA256-ATTRIBUTES, the attributes those that what links to it shares. */
+enum { OBJECT_PATH_BYTES = 160 };
+void object_path(const struct index_entry *entry, char path[OBJECT_PATH_BYTES]);
 /* All bytes of a file, whatever its size was; fills entry->size too. */
 int objects_take_file(struct objects *objects, int fd, struct index_entry *entry);
 void objects_close(struct objects *objects);

@@ -9,6 +9,32 @@
 
 enum { MOST_LINK_STEPS = 64 };
 
+static int compare_names(const void *a, const void *b) {
+  const struct tar_xattr *x = a, *y = b;
+  return strcmp(x->name, y->name);
+}
+
+/* As fields of the index: name and value, the value in hexadecimal. */
+int index_xattrs(struct index_entry *e, const struct tar_xattr *list, size_t count) {
+  struct tar_xattr sorted[TAR_MOST_XATTRS];
+  size_t room = 0;
+  if (count == 0) return 0;
+  memcpy(sorted, list, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, compare_names);
+  for (size_t i = 0; i < count; i++) room += strlen(sorted[i].name) + 2 + 2 * (size_t)sorted[i].length;
+  e->xattrs = malloc(room + 1);
+  if (!e->xattrs) return -ENOMEM;
+  for (size_t i = 0; i < count; i++) {
+    size_t length = strlen(sorted[i].name) + 1;
+    memcpy(e->xattrs + e->xattrs_length, sorted[i].name, length);
+    e->xattrs_length += length;
+    for (uint32_t j = 0; j < sorted[i].length; j++) e->xattrs_length += (size_t)sprintf(e->xattrs + e->xattrs_length, "%02x", (uint8_t)sorted[i].value[j]);
+    e->xattrs[e->xattrs_length++] = 0;
+  }
+  e->xattr_count = count;
+  return 0;
+}
+
 int index_add(struct index *index, const struct index_entry *entry) {
   if (index->count >= INGEST_MOST_ENTRIES) return -E2BIG;
   if (index->count == index->room) {

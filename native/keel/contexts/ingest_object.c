@@ -13,7 +13,7 @@
 #define RENAME_NOREPLACE 1
 #endif
 
-enum { SHELF_BYTES = 2, ATTRIBUTE_DIGITS = 16, NAME_ROOM = 160 };
+enum { SHELF_BYTES = 2, ATTRIBUTE_DIGITS = 16 };
 
 int objects_open(struct objects *o, const char *path) {
   memset(o, 0, sizeof *o);
@@ -27,8 +27,7 @@ void objects_close(struct objects *o) {
   free(o->memory);
 }
 
-/* SHELF/SHA256-ATTRIBUTES: what links to an object share is part of its name. */
-static void name_of(const struct index_entry *e, char name[NAME_ROOM]) {
+void object_path(const struct index_entry *e, char name[OBJECT_PATH_BYTES]) {
   char text[128], attributes[2 * SHA256_BYTES + 1];
   uint8_t digest[SHA256_BYTES];
   struct sha256 hash;
@@ -38,7 +37,7 @@ static void name_of(const struct index_entry *e, char name[NAME_ROOM]) {
   sha256_add(&hash, text, (size_t)length);
   sha256_end(&hash, digest);
   sha256_text(digest, attributes);
-  snprintf(name, NAME_ROOM, "%.*s/%s-%.*s", SHELF_BYTES, e->sha256, e->sha256, ATTRIBUTE_DIGITS, attributes);
+  snprintf(name, OBJECT_PATH_BYTES, "%.*s/%s-%.*s", SHELF_BYTES, e->sha256, e->sha256, ATTRIBUTE_DIGITS, attributes);
 }
 
 static int make_shelf(struct objects *o, const char *name) {
@@ -62,9 +61,9 @@ static int write_all(int fd, const uint8_t *bytes, size_t length) {
 }
 
 /* A new file below a name that no object has. */
-static int begin(struct objects *o, char name[NAME_ROOM]) {
+static int begin(struct objects *o, char name[OBJECT_PATH_BYTES]) {
   for (;;) {
-    snprintf(name, NAME_ROOM, "incoming-%d-%llu", getpid(), (unsigned long long)o->made++);
+    snprintf(name, OBJECT_PATH_BYTES, "incoming-%d-%llu", getpid(), (unsigned long long)o->made++);
     int fd = openat(o->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0 || errno != EEXIST) return fd < 0 ? -errno : fd;
   }
@@ -72,9 +71,9 @@ static int begin(struct objects *o, char name[NAME_ROOM]) {
 
 /* Gets its attributes and its name, unless another was first. Closes it; of a failure nothing is left. */
 static int finish(struct objects *o, const struct index_entry *e, int fd, const char *temporary) {
-  char name[NAME_ROOM];
+  char name[OBJECT_PATH_BYTES];
   const struct timespec times[2] = {{e->seconds, e->nanoseconds}, {e->seconds, e->nanoseconds}};
-  name_of(e, name);
+  object_path(e, name);
   int error = fchown(fd, e->uid, e->gid) || fchmod(fd, e->mode) || futimens(fd, times) ? -errno : make_shelf(o, name);
   if (close(fd) && error == 0) error = -errno;
   if (error == 0 && syscall(SYS_renameat2, o->directory, temporary, o->directory, name, RENAME_NOREPLACE) == 0) return 0;
@@ -84,8 +83,8 @@ static int finish(struct objects *o, const struct index_entry *e, int fd, const 
 }
 
 static bool is_there(struct objects *o, const struct index_entry *e) {
-  char name[NAME_ROOM];
-  name_of(e, name);
+  char name[OBJECT_PATH_BYTES];
+  object_path(e, name);
   return faccessat(o->directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -102,7 +101,7 @@ static int keep_memory(struct objects *o, struct index_entry *e) {
   sha256_add(&hash, o->memory, e->size);
   settle_hash(&hash, e);
   if (is_there(o, e)) return 0;
-  char temporary[NAME_ROOM];
+  char temporary[OBJECT_PATH_BYTES];
   int fd = begin(o, temporary), error = fd < 0 ? fd : write_all(fd, o->memory, e->size);
   if (fd < 0) return fd;
   if (error == 0) return finish(o, e, fd, temporary);
@@ -141,7 +140,7 @@ static bool has_too_many_holes(const struct objects *o, const struct tar_entry *
 
 /* Hashed while it is written: whether it is there shows at its end. Holes stay holes. */
 static int take_large(struct objects *o, struct tar *tar, const struct tar_entry *from, struct index_entry *e) {
-  char temporary[NAME_ROOM];
+  char temporary[OBJECT_PATH_BYTES];
   if (has_too_many_holes(o, from)) return -EFBIG;
   int fd = begin(o, temporary), error = 0;
   if (fd < 0) return fd;
@@ -211,7 +210,7 @@ int objects_take_file(struct objects *o, int from, struct index_entry *e) {
   ssize_t have = read_memory(o, from);
   e->size = have < 0 ? 0 : (uint64_t)have;
   if (have < OBJECT_MEMORY) return have < 0 ? (int)have : keep_memory(o, e);
-  char temporary[NAME_ROOM];
+  char temporary[OBJECT_PATH_BYTES];
   int fd = begin(o, temporary);
   if (fd < 0) return fd;
   int error = copy_large(o, from, fd, e);

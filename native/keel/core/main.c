@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "archive.h"
+#include "files.h"
 #include "gather.h"
 #include "ingest.h"
 #include "init.h"
@@ -34,7 +35,7 @@ static const struct role {
     {"serve", serve_main, true}, {"init", init_main, true},   {"exec", init_main, true},      {"keep", keep_main, false},
     {"ports", ports_main, true}, {"apply", apply_main, true}, {"archive", archive_main, true}, {"stat", stat_main, true},
     {"ingest", ingest_main, true},
-    {"gather", gather_main, true},
+    {"gather", gather_main, true}, {"index", index_main, true},   {"place", place_main, true},
 };
 
 /* A sealed copy in memory, or our file through a mount of its own that can't be written. */

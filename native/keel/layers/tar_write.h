@@ -39,3 +39,5 @@ struct tar_source {
   const char *hard_link;   /* NULL, or the name in the archive that it is another name of */
 };
 int tar_write_path(struct tar_writer *writer, const struct tar_source *source);
+/* What a layer carries of a file's attributes; the directory becomes the working directory. The list is good until the next call. 0 or -errno. */
+int tar_carried_xattrs(int directory, const char *name, struct tar_xattr list[TAR_MOST_XATTRS], size_t *count);

@@ -8,32 +8,27 @@
 #include <unistd.h>
 #include "tar_write.h"
 
-enum { NAMES_BYTES = 64 * 1024, VALUES_BYTES = 256 * 1024, MOST = 64 };
-
-struct attributes {
-  char names[NAMES_BYTES], values[VALUES_BYTES];
-  struct tar_xattr list[MOST];
-  size_t count;
-};
+enum { NAMES_BYTES = 64 * 1024, VALUES_BYTES = 256 * 1024 };
 
 /* What a layer carries: capabilities and what users set. Security labels are the host's, overlay's marks are not the file's. */
 static bool is_carried(const char *name) {
   return strcmp(name, "security.capability") == 0 || (strncmp(name, "user.", 5) == 0 && strncmp(name, "user.overlay.", 13) != 0);
 }
 
-/* By name in the directory, which becomes the working directory: no descriptor of a device or a FIFO is needed that way. */
-static int read_attributes(const struct tar_source *s, struct attributes *a) {
-  a->count = 0;
-  if (fchdir(s->directory)) return -errno;
-  ssize_t n = llistxattr(s->name, a->names, sizeof a->names);
+/* By name in the directory: no descriptor of a device or a FIFO is needed that way. */
+int tar_carried_xattrs(int directory, const char *in, struct tar_xattr list[TAR_MOST_XATTRS], size_t *count) {
+  static char names[NAMES_BYTES], values[VALUES_BYTES]; /* untouched pages cost nothing; one per process */
+  *count = 0;
+  if (fchdir(directory)) return -errno;
+  ssize_t n = llistxattr(in, names, sizeof names);
   if (n < 0) return errno == EOPNOTSUPP ? 0 : -errno;
   size_t used = 0;
-  for (const char *name = a->names; name < a->names + n && a->count < MOST; name += strlen(name) + 1) {
+  for (const char *name = names; name < names + n && *count < TAR_MOST_XATTRS; name += strlen(name) + 1) {
     if (!is_carried(name)) continue;
-    ssize_t length = lgetxattr(s->name, name, a->values + used, sizeof a->values - used);
+    ssize_t length = lgetxattr(in, name, values + used, sizeof values - used);
     if (length < 0 && errno == ENODATA) continue; /* removed meanwhile */
     if (length < 0) return -errno;
-    a->list[a->count++] = (struct tar_xattr){name, a->values + used, (uint32_t)length};
+    list[(*count)++] = (struct tar_xattr){name, values + used, (uint32_t)length};
     used += (size_t)length;
   }
   return 0;
@@ -75,11 +70,9 @@ int tar_write_path(struct tar_writer *w, const struct tar_source *s) {
     e.link = s->hard_link;
     return tar_write_entry(w, &e);
   }
-  static struct attributes attributes; /* untouched pages cost nothing; one per process */
-  struct attributes *a = &attributes;
-  int error = read_attributes(s, a);
-  e.xattrs = a->list;
-  e.xattr_count = a->count;
+  struct tar_xattr xattrs[TAR_MOST_XATTRS];
+  int error = tar_carried_xattrs(s->directory, s->name, xattrs, &e.xattr_count);
+  e.xattrs = xattrs;
   if (e.type == TAR_CHAR || e.type == TAR_BLOCK_DEVICE) {
     e.major = major(s->st.st_rdev);
     e.minor = minor(s->st.st_rdev);

@@ -47,3 +47,5 @@ int tree_usage(int directory, struct tree_usage *usage);
 int tree_copy(int from, int to, char *text, size_t text_size);
 /* Copies extended attributes, but those of overlayfs itself. */
 int tree_copy_xattrs(int from, int to);
+/* A file's bytes into an empty one: shared where the file system can, holes stay holes. */
+int tree_copy_bytes(int from, int to, off_t size);

@@ -59,7 +59,7 @@ static int copy_range(int from, int to, off_t offset, off_t length) {
   return 0;
 }
 
-static int copy_bytes(int from, int to, off_t size) {
+int tree_copy_bytes(int from, int to, off_t size) {
   if (ioctl(to, FICLONE, from) == 0) return 0;
   off_t at = 0;
   while (at < size) {
@@ -88,7 +88,7 @@ static int copy_file(struct pair dirs, const char *name, const struct stat *st) 
   struct pair fds = {openat(dirs.from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), -1};
   if (fds.from < 0) return -errno;
   fds.to = openat(dirs.to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  int error = fds.to < 0 ? -errno : copy_bytes(fds.from, fds.to, st->st_size);
+  int error = fds.to < 0 ? -errno : tree_copy_bytes(fds.from, fds.to, st->st_size);
   if (error == 0) error = copy_attributes(fds, st);
   if (fds.to >= 0 && close(fds.to) && error == 0) error = -errno;
   close(fds.from);

@@ -9,7 +9,7 @@ import { messageOf } from "../../platform/errors.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import { type IngestTarget, ingestArchive, ingestUpload, type Upload } from "./apply-archive.ts";
 import { gatherFiles, type LocalDirectory } from "./gather.ts";
-import { entriesIn } from "./worker-files.ts";
+import { entriesIn } from "./keel-files.ts";
 
 export interface ReceiverOptions {
   readonly keel: Pick<KeelServe, "run">;

@@ -19,7 +19,9 @@ const kindOfLetter: Readonly<Record<string, FileKind>> = {
   b: "block",
   s: "socket",
 };
-const letterOfKind = Object.fromEntries(Object.entries(kindOfLetter).map(([letter, kind]) => [kind, letter]));
+export const letterOfKind: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(kindOfLetter).map(([letter, kind]) => [kind, letter]),
+);
 
 export function encodeIndex(entries: Iterable<FileEntry>): Buffer {
   return Buffer.concat([...encodeIndexInBlocks(entries)]);

@@ -1,23 +1,24 @@
-/** File work below a layer's root, done by the worker process; several directories are looked at through a mount that keel makes. */
+/** File work below a layer's root, done by processes of keel; several directories are looked at through a mount that keel makes. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmdirSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { HullError } from "../../platform/errors.ts";
+import { keelPath } from "../../platform/paths.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
 import { decodeIndex } from "../files/tree-index.ts";
 import { mergedView } from "../run/merged-view.ts";
 import type { Files, OpenLayer, Placement, ResolvedPath } from "../solver/ports.ts";
 import { applyArchive } from "./apply-archive.ts";
-import type { FileWorker } from "./file-worker.ts";
-import { entryText } from "./worker-protocol.ts";
+import { failureIn, outcomeOf, spawnGroup } from "./keel-process.ts";
+import { readIn, resolveIn } from "./paths-in-root.ts";
+import { encodePlacements } from "./placement-list.ts";
 
-export interface WorkerFilesOptions {
+export interface KeelFilesOptions {
   readonly keel: Pick<KeelServe, "run">;
-  readonly worker: FileWorker;
   /** Directory for mount points and lists: below the exec root. */
   readonly scratch: string;
 }
@@ -27,8 +28,16 @@ type UnpackRequest = Parameters<Files["unpack"]>[2];
 
 const MNT_DETACH = 2;
 
-export class WorkerFiles implements Files {
-  constructor(private readonly options: WorkerFilesOptions) {
+/** keel's codes for what a Dockerfile asks for and cannot be. */
+const refusals: ReadonlySet<string> = new Set([
+  "is-a-directory",
+  "not-a-directory",
+  "invalid-argument",
+  "name-too-long",
+]);
+
+export class KeelFiles implements Files {
+  constructor(private readonly options: KeelFilesOptions) {
     mkdirSync(options.scratch, { recursive: true, mode: 0o700 });
   }
 
@@ -40,27 +49,17 @@ export class WorkerFiles implements Files {
   ): Promise<void> {
     if (placements.length === 0) return;
     const { signal, parentOwner } = options;
-    const byPath = new Map(source.entries.map((entry) => [entry.path, entry]));
-    const placings = placements.map(({ path, entry, sourcePath }) => ({
-      entry: entryText({ ...entry, path }),
-      original: entryText(byPath.get(sourcePath) ?? entry),
-    }));
+    const store = source.source.kind === "store" ? source.source.directory : undefined;
     await using list = this.#file();
-    await writeFile(list.path, JSON.stringify(placings), { mode: 0o600 });
-    await using lower = await this.#view(layer.lowers);
+    await writeFile(list.path, encodePlacements(source, placements), { mode: 0o600 });
+    await using lower = layer.lowers.length > 0 ? await this.#view(layer.lowers) : undefined;
     await using from = source.source.kind === "layers" ? await this.#view(source.source.directories) : undefined;
-    const place = source.source.kind === "store" ? source.source.directory : (from?.path ?? "");
-    await this.options.worker.ask(
-      {
-        kind: "place",
-        upper: layer.upper,
-        lower: lower.path,
-        source: { kind: source.source.kind === "store" ? "store" : "directory", path: place },
-        placings: list.path,
-        parentOwner,
-      },
-      signal,
-    );
+    const args = ["place", "--upper", layer.upper, "--owner", `${parentOwner.uid}:${parentOwner.gid}`];
+    if (lower) args.push("--lower", lower.path);
+    if (store !== undefined) args.push("--store", store);
+    if (from) args.push("--source", from.path);
+    await using input = await open(list.path);
+    await this.#keel(args, input.fd, signal);
   }
 
   async unpack(layer: OpenLayer, source: FileTree, request: UnpackRequest): Promise<void> {
@@ -90,30 +89,30 @@ export class WorkerFiles implements Files {
 
   async index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree> {
     await using view = await this.#view(directories);
-    const root = await this.#resolve(view.path, path, signal);
+    const root = await resolveIn(view.path, path);
     if (root.kind !== "directory") throw new HullError("not-found", `${path}: no such directory`);
     await using list = this.#file();
-    await this.options.worker.ask({ kind: "index", root: view.path, path: root.path, index: list.path }, signal);
+    await this.#keel(["index", "--root", view.path, "--path", root.path, "--index", list.path], "ignore", signal);
     return { entries: await entriesIn(list.path), source: { kind: "layers", directories } };
   }
 
   async resolve(directories: readonly string[], path: string, signal: AbortSignal): Promise<ResolvedPath> {
     await using view = await this.#view(directories);
-    return await this.#resolve(view.path, path, signal);
+    signal.throwIfAborted();
+    return await resolveIn(view.path, path);
   }
 
   async read(directories: readonly string[], path: string, maxBytes: number): Promise<Buffer | undefined> {
     await using view = await this.#view(directories);
-    const { worker } = this.options;
-    const text = await worker.ask<string | null>(
-      { kind: "read", root: view.path, path, maxBytes },
-      new AbortController().signal,
-    );
-    return text === null ? undefined : Buffer.from(text, "base64");
+    return await readIn(view.path, path, maxBytes);
   }
 
-  async #resolve(root: string, path: string, signal: AbortSignal): Promise<ResolvedPath> {
-    return this.options.worker.ask<ResolvedPath>({ kind: "resolve", root, path }, signal);
+  /** Throws keel's words. */
+  async #keel(args: readonly string[], input: number | "ignore", signal: AbortSignal): Promise<void> {
+    const { code, said } = await outcomeOf(spawnGroup(keelPath(), args, [input, "ignore", "pipe"]), signal);
+    if (code === 0) return;
+    const failure = failureIn(said);
+    throw new HullError(refusals.has(failure.code) ? "invalid-argument" : "internal", failure.message);
   }
 
   /** An empty directory for no directories. With a layer, what is written goes to it. */
