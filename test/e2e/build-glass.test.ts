@@ -240,3 +240,19 @@ test("builds wait for a slot, and are given more by a reload; what the daemon do
     /granting entitlement security\.insecure is not allowed/,
   );
 });
+
+test("--explain-context says what travels, what is left out by which pattern, and what nothing uses", async () => {
+  const directory = context("left", {
+    Dockerfile: "FROM busybox\nCOPY src /src\n",
+    ".dockerignore": "**/*.log\n",
+    "src/a": "12345",
+    "src/b.log": "1234567",
+    other: "123",
+  });
+  const { stderr } = await build("--explain-context", directory);
+  assert.match(stderr, /\nBuild context: 5B in 1 file\n/);
+  assert.match(
+    stderr,
+    /\nLeft out by the ignore file:\n +7B {2}\*\*\/\*\.log \(1 file\)\nUsed by no instruction, so not sent: \d+B in 3 files\n$/,
+  );
+});

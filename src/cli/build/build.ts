@@ -8,9 +8,9 @@ import type { Invocation } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
 import { printLine, write } from "../streams/output.ts";
 import { parseCall, tellCall } from "./call.ts";
-import { contextReport } from "./context-report.ts";
+import { contextReport, LARGE_BYTES, leftOutReport } from "./context-report.ts";
 import { failureReport, warningsReport } from "./failure-report.ts";
-import { lookAhead } from "./look-ahead.ts";
+import { ignoredBy, lookAhead } from "./look-ahead.ts";
 import { nodeId, sharedKey } from "./node-id.ts";
 import { parseOutputs } from "./outputs.ts";
 import type { Display } from "./progress/display.ts";
@@ -45,7 +45,10 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   const onListed = (directory: string, file: ListedFile): void => {
     if (directory !== "context") return;
     over.abort(); // The daemon has said what it wants.
-    if (flags.bool("explain-context")) listed.push(file);
+    listed.push(file);
+  };
+  const onAsked = async (directory: string): Promise<void> => {
+    if (directory === "context") await display.say(largeContext(listed));
   };
   const isLocal = session.address.endpoint.kind === "unix";
   const [ref, startMs] = [newRef(), performance.timeOrigin + performance.now()];
@@ -62,7 +65,7 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     exporters: outputs.map(({ exporter }) => exporter),
     entitlements,
     contents: {
-      ...{ directories, secrets, agents, configDirectory, isLocal, onListed },
+      ...{ directories, secrets, agents, configDirectory, isLocal, onListed, onAsked },
       ...{ sent: sentContext(source), layouts: layoutsOf(source) },
     },
     sharedKey: sharedKey(node, textOf(source.context)),
@@ -81,10 +84,26 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
   if (!call) await tellWarnings(flags, display);
   if (call) return tellCall({ call, facts: answer.facts, file: shownDockerfile(flags, operands[0]!) });
   await explain();
-  if (flags.bool("explain-context") && source.context.kind === "directory")
-    await write("stderr", contextReport(listed));
+  if (flags.bool("explain-context")) await explainContext(source, directories, listed);
   await tellAnswer({ flags, answer });
   return 0;
+}
+
+/** "" for one that is not large. */
+function largeContext(listed: readonly ListedFile[]): string {
+  const bytes = listed.reduce((sum, { size }) => sum + size, 0);
+  return bytes < LARGE_BYTES ? "" : `This build sends a large context.\n${contextReport(listed)}`;
+}
+
+async function explainContext(
+  { context, dockerfileDirectory, dockerfile }: BuildSource,
+  directories: ReadonlyMap<string, Listings>,
+  listed: readonly ListedFile[],
+): Promise<void> {
+  if (context.kind !== "directory") return;
+  const place = { context: context.path, dockerfileDirectory: dockerfileDirectory ?? context.path, dockerfile };
+  const leftOut = leftOutReport(directories.get("context")!, ignoredBy(place), listed);
+  await write("stderr", `${contextReport(listed)}${leftOut}`);
 }
 
 async function explained(flags: Invocation["flags"], session: Invocation["session"], ref: string): Promise<void> {

@@ -37,13 +37,14 @@ before(() => {
 after(() => rmSync(root, { recursive: true, force: true }));
 
 /** What the daemon's receiver has in the end: entries, and contents by path. */
-async function received(request: Partial<TreeRequest>) {
+async function received(request: Partial<TreeRequest>, { known = false, told = [] as string[] } = {}) {
   const contents = new Map<string, string>();
   let parts: Uint8Array[] = [];
   let path = "";
   const entries = await receiveTree({
-    open: (ours) => opened(ours, { listings: new Listings(root), follow: [], include: [], exclude: [], ...request }),
-    isKnown: () => false,
+    open: (ours) =>
+      opened(ours, { listings: new Listings(root), follow: [], include: [], exclude: [], ...request }, told),
+    isKnown: () => known,
     onBytes: () => {},
     sink: {
       begin: (entry) => {
@@ -57,13 +58,17 @@ async function received(request: Partial<TreeRequest>) {
   return { entries, contents };
 }
 
-async function* opened(ours: AsyncIterable<OurPacket>, request: TreeRequest): AsyncGenerator<Packet> {
+async function* opened(ours: AsyncIterable<OurPacket>, request: TreeRequest, told: string[]): AsyncGenerator<Packet> {
   const theirs = (async function* () {
     for await (const packet of ours)
       yield fromBinary(PacketSchema, toBinary(PacketSchema, create(PacketSchema, packet)));
   })();
+  const watcher = {
+    onListed: ({ path }: { readonly path: string }) => void told.push(path),
+    onAsked: async () => void told.push("asked"),
+  };
   const reader = new MessageReader();
-  for await (const { bytes } of sendTree(request, theirs))
+  for await (const { bytes } of sendTree(request, theirs, watcher))
     for (const message of reader.push(Buffer.from(bytes))) yield fromBinary(PacketSchema, message);
 }
 
@@ -98,6 +103,15 @@ test("a tree arrives as it is: kinds, modes, times, links, contents", async () =
   assert.equal(contents.get("a/deep/er"), "deeper");
   assert.equal(contents.get("é/ü"), "names");
   assert.equal(contents.get("large"), "x".repeat(3_000_001));
+});
+
+test("whoever watches hears once that files are to be sent, when all are listed; not when none are", async () => {
+  const told: string[] = [];
+  await received({ follow: ["a"] }, { told });
+  assert.deepEqual(told, ["a", "a/deep", "a/deep/er", "a/inner", "a/log.log", "asked"]);
+  const again: string[] = [];
+  await received({ follow: ["a"] }, { told: again, known: true });
+  assert.ok(!again.includes("asked"));
 });
 
 describe("only what is asked for is listed", () => {

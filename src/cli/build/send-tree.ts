@@ -31,11 +31,20 @@ export function filterOf({ listings, follow, include, exclude }: TreeRequest): T
   return includes || excludes ? new TreeFilter(includes, excludes) : undefined;
 }
 
-/** Packets for the daemon. `onListed` sees each file that is listed. */
+export interface TreeWatcher {
+  /** Each file, as it is listed. */
+  readonly onListed: (file: ListedFile) => void;
+  /** Before the first byte of a file is sent, when all are listed. */
+  readonly onAsked: () => Promise<void>;
+}
+
+const nobody: TreeWatcher = { onListed: () => {}, onAsked: async () => {} };
+
+/** Packets for the daemon. */
 export async function* sendTree(
   request: TreeRequest,
   theirs: AsyncIterable<Packet>,
-  onListed: (file: ListedFile) => void = () => {},
+  { onListed, onAsked }: TreeWatcher = nobody,
 ): AsyncGenerator<EncodedMessages> {
   const writer = new PacketWriter();
   const paths: string[] = [];
@@ -48,6 +57,7 @@ export async function* sendTree(
   }
   writer.end();
   yield writer.take();
+  if (requests.has || (await requests.more())) await onAsked();
   yield* answer(request.listings.root, { paths, requests, writer });
   writer.fin();
   yield writer.take();

@@ -34,6 +34,8 @@ export interface SessionContents {
   /** The engine is on this machine, as far as can be told: it may read the directories itself. */
   readonly isLocal: boolean;
   readonly onListed: (directory: string, file: ListedFile) => void;
+  /** Files of it are to be sent; all are listed. */
+  readonly onAsked: (directory: string) => void | Promise<void>;
 }
 
 /** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
@@ -65,9 +67,10 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       // The ignore file alone says nothing of what the build uses.
       const isListing = !(follow!.length === 1 && follow![0] === ".dockerignore");
       // Messages that are encoded already stand for those of the interface.
-      return sendTree(request, packets, (file) => {
+      const onListed = (file: ListedFile): void => {
         if (isListing) contents.onListed(name, file);
-      }) as never;
+      };
+      return sendTree(request, packets, { onListed, onAsked: async () => contents.onAsked(name) }) as never;
     },
   });
   routes.service(Directories, { open: async ({ name }) => openDirectory(contents, name) });

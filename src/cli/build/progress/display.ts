@@ -8,6 +8,8 @@ export type ProgressKind = "tty" | "plain" | "rawjson" | "quiet";
 export interface Display {
   readonly trace: BuildTrace;
   take(status: StatusResponse): Promise<void>;
+  /** Text of the command's own, in whole lines, between those of the build. Nothing for "". */
+  say(text: string): Promise<void>;
   /** Nothing more comes. */
   end(): Promise<void>;
 }

@@ -34,6 +34,12 @@ export class PlainDisplay implements Display {
     await this.#flush();
   }
 
+  async say(text: string): Promise<void> {
+    if (text === "") return;
+    this.#text += `${this.#isFirst ? "" : "\n"}${text}`;
+    await this.#flush();
+  }
+
   async end(): Promise<void> {
     const waiting = [...this.#waiting].map((digest) => this.trace.steps.get(digest)!);
     for (const step of waiting) if (step.startedMs !== undefined) this.#show(step);

@@ -14,6 +14,9 @@ export class RawJsonDisplay implements Display {
     await this.write(`${JSON.stringify(statusJson(status))}\n`);
   }
 
+  /** Everything that is said is the daemon's. */
+  async say(): Promise<void> {}
+
   async end(): Promise<void> {}
 }
 

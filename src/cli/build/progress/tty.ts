@@ -36,6 +36,15 @@ export class TtyDisplay implements Display {
     if (this.#nowMs() - this.#drawnAtMs >= REDRAW_MS) await this.#draw(false);
   }
 
+  /** Above the steps, where it stays. */
+  async say(text: string): Promise<void> {
+    if (text === "") return;
+    const up = this.#drawnLines > 0 ? `\x1b[${this.#drawnLines}A` : "";
+    this.#drawnLines = 0;
+    await this.options.write(`${up}\r\x1b[0J${text}`);
+    await this.#draw(false);
+  }
+
   async end(): Promise<void> {
     clearInterval(this.#timer);
     await this.#draw(true);
