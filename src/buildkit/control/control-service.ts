@@ -8,6 +8,7 @@ import { HULL_VERSION } from "../../platform/version.ts";
 import { parseTraceparent } from "../../trace/context.ts";
 import { RecordedBuild, type RecordingParts } from "../daemon/recorded-build.ts";
 import type {
+  BytesMessage,
   Control,
   PruneRequest,
   SolveRequest,
@@ -22,6 +23,7 @@ import { headerOf } from "./grpc-connections.ts";
 import { historyService, pastStatus } from "./history-service.ts";
 import { internalStep } from "./internal-step.ts";
 import { LiveBuild } from "./live-build.ts";
+import { Tunnel } from "./tunnel.ts";
 
 export type UsageRecordMessage = MessageInitShape<typeof UsageRecordSchema>;
 
@@ -61,6 +63,7 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
     solve: (request, context) => solve(parts, request, context),
     status: (request, context) => status(parts, request.Ref, context),
     listWorkers: () => ({ record: [workerRecord()] }),
+    session: (messages, context) => session(parts, messages, context),
     ...historyService(parts.history),
     info: () => ({ buildkitVersion: version }),
     diskUsage: async ({ filter }, { signal }) => ({ record: [...(await parts.cache.usage(filter, signal))] }),
@@ -68,6 +71,19 @@ export function controlService(parts: ControlParts): Partial<ServiceImpl<typeof 
       yield* await parts.cache.prune(request, signal);
     },
   };
+}
+
+const sessionHeaders = ["uuid", "name", "sharedkey", "grpc-method"].map((name) => `x-docker-expose-session-${name}`);
+
+/** For clients without a connection to give away: buildctl. */
+function session(
+  { sessions }: ControlParts,
+  messages: AsyncIterable<BytesMessage>,
+  context: HandlerContext,
+): AsyncIterable<{ data: Uint8Array }> {
+  const tunnel = new Tunnel(messages, context.signal);
+  sessions.accept(Object.fromEntries(sessionHeaders.map((name) => [name, headerOf(context, name)])), tunnel.connection);
+  return tunnel.outgoing();
 }
 
 async function* status(

@@ -29,8 +29,9 @@ export class GrpcConnections {
 
   accept(socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    if (head.length > 0) socket.unshift(head);
     this.#server.emit("connection", socket);
+    // The runtime's HTTP/2 does not see what was put back into a socket.
+    if (head.length > 0) socket.emit("data", head);
   }
 
   #started({ method, header, signal }: IncomingCall): StartedCall {
