@@ -24,6 +24,7 @@ struct census {
   struct index index;
   struct links links;
   uint8_t *memory;
+  bool unread;         /* files are not hashed */
   char path[PATH_MAX]; /* of the entry in hand */
 };
 
@@ -65,7 +66,8 @@ static int describe(struct census *c, int directory, const char *name, const str
   bool device = e->kind == 'c' || e->kind == 'b';
   e->major = device ? major(st->st_rdev) : 0;
   e->minor = device ? minor(st->st_rdev) : 0;
-  if (error == 0 && e->kind == 'f') error = hash(c, directory, name, e);
+  if (e->kind == 'f') e->size = (uint64_t)st->st_size;
+  if (error == 0 && e->kind == 'f' && !c->unread) error = hash(c, directory, name, e);
   if (error == 0 && e->kind == 'l') {
     ssize_t n = readlinkat(directory, name, target, sizeof target - 1);
     if (n < 0) error = -errno;
@@ -137,14 +139,15 @@ static int take_census(struct census *c, const char *root, const char *index) {
 }
 
 int index_main(int argc, char **argv) {
-  static const struct option long_options[] = {{"root", required_argument, NULL, 'r'}, {"path", required_argument, NULL, 'p'}, {"index", required_argument, NULL, 'i'}, {0}};
-  static const char usage[] = "usage: keel index --root DIRECTORY --path PATH --index FILE";
+  static const struct option long_options[] = {{"root", required_argument, NULL, 'r'}, {"path", required_argument, NULL, 'p'}, {"index", required_argument, NULL, 'i'}, {"unread", no_argument, NULL, 'u'}, {0}};
+  static const char usage[] = "usage: keel index --root DIRECTORY --path PATH --index FILE [--unread]";
   struct census c = {.memory = malloc(READ_BYTES)};
   const char *root = NULL, *index = NULL, *path = NULL;
   for (int option; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
     if (option == 'r') root = optarg;
     else if (option == 'p') path = optarg;
     else if (option == 'i') index = optarg;
+    else if (option == 'u') c.unread = true;
     else return archive_report(EINVAL, usage, "", 0);
   }
   if (!root || !path || !index || optind != argc || path_clean(path, c.path)) return archive_report(EINVAL, usage, "", 0);

@@ -115,6 +115,18 @@ export class KeelFiles implements Files {
     throw new HullError(refusals.has(failure.code) ? "invalid-argument" : "internal", failure.message);
   }
 
+  /** What is seen in a stack of directories, top first. */
+  view(directories: readonly string[]): Promise<AsyncDisposable & { readonly path: string }> {
+    return this.#view(directories);
+  }
+
+  /** Everything below a directory that is no link; files without their hashes. */
+  async list(root: string, signal: AbortSignal): Promise<FileEntry[]> {
+    await using list = this.#file();
+    await this.#keel(["index", "--root", root, "--path", "/", "--index", list.path, "--unread"], "ignore", signal);
+    return entriesIn(list.path);
+  }
+
   /** An empty directory for no directories. With a layer, what is written goes to it. */
   async #view(
     directories: readonly string[],

@@ -2,10 +2,10 @@
 import { HullError } from "../../platform/errors.ts";
 import type { FileEntry } from "../files/entry.ts";
 import { ignoreFileNames, parseIgnoreFile } from "../files/ignore.ts";
+import { type FileSink, type OurPacket, receiveTree } from "../files/transfer/receive-tree.ts";
 import type { Packet } from "../gen/fsutil/types_pb.ts";
 import { FileSync } from "../gen/moby/filesync/v1/filesync_pb.ts";
 import type { Session } from "./session.ts";
-import { type FileSink, type OurPacket, receiveTree } from "./sync-tree.ts";
 
 /** A directory as the client names it, and what of it is wanted. */
 export interface DirectoryRequest {

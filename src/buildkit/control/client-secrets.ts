@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { codeOf, HullError } from "../../platform/errors.ts";
+import { Outgoing } from "../files/transfer/outgoing.ts";
 import { Secrets as SecretService } from "../gen/moby/secrets/secrets_pb.ts";
 import { SSH } from "../gen/moby/sshforward/v1/ssh_pb.ts";
 import type { Secrets } from "../solver/ports.ts";
-import { Outgoing } from "./outgoing.ts";
 import type { Session } from "./session.ts";
 
 /** A client that is not asked for any has none to offer. */

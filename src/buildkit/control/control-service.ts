@@ -139,12 +139,35 @@ async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<strin
   const { images, answer } = await resultOf(parts, asked);
   if (answer) return { ...answer };
   const answers: ExporterAnswer[] = [];
-  for (const { run, exporter } of asked.exporters) {
-    const step = () => run(parts.exports, { exporter, images, signal: asked.signal });
-    answers.push(await internalStep(asked.live.listen, "exporting to image", step));
+  const { signal, live } = asked;
+  const session = () => parts.sessions.get(live.sessionId, signal);
+  for (const [index, { run, exporter }] of asked.exporters.entries()) {
+    const step = stepNames[exporter.Type] ?? "exporting to image";
+    answers.push(
+      await internalStep(
+        live.listen,
+        step,
+        async ({ transferred }) => {
+          let sent = 0;
+          const onBytes = (bytes: number): void => {
+            sent += bytes;
+          };
+          const answer = await run(parts.exports, { exporter, index, images, session, onBytes, signal });
+          if (exporter.Type in stepNames) transferred("files", sent);
+          return answer;
+        },
+        String(index),
+      ),
+    );
   }
   return Object.assign({}, ...answers) as Record<string, string>;
 }
+
+/** Of exports to the client. */
+const stepNames: Readonly<Record<string, string>> = {
+  local: "exporting to client directory",
+  tar: "exporting to client tarball",
+};
 
 /** In BuildKit's words. */
 function refuseEntitlements(asked: readonly string[], allowed: readonly string[]): void {

@@ -1,6 +1,7 @@
 /** The history of builds as BuildKit's clients ask for it. */
 import { fromBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { Outgoing } from "../files/transfer/outgoing.ts";
 import {
   type BuildHistoryEvent,
   BuildHistoryEventType,
@@ -11,7 +12,6 @@ import {
 } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { BuildHistory } from "../history/history.ts";
 import { parseHistoryFilters } from "../history/history-filter.ts";
-import { Outgoing } from "./outgoing.ts";
 
 export function historyService(
   history: BuildHistory,

@@ -8,14 +8,14 @@ import { create } from "@bufbuild/protobuf";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { openLog } from "../../platform/log.ts";
 import type { FileEntry } from "../files/entry.ts";
+import { goMode } from "../files/transfer/go-mode.ts";
+import { Outgoing } from "../files/transfer/outgoing.ts";
 import { type Packet, PacketSchema, type Stat, StatSchema, Packet_PacketType as Type } from "../gen/fsutil/types_pb.ts";
 import { FileSync } from "../gen/moby/filesync/v1/filesync_pb.ts";
 import { Secrets } from "../gen/moby/secrets/secrets_pb.ts";
 import { readDockerfile, receiveDirectory } from "./client-files.ts";
 import { clientSecrets } from "./client-secrets.ts";
-import { goMode } from "./go-mode.ts";
 import { GrpcConnections } from "./grpc-connections.ts";
-import { Outgoing } from "./outgoing.ts";
 import { type Session, Sessions } from "./session.ts";
 
 const never = new AbortController().signal;

@@ -5,6 +5,7 @@
  */
 import type { LocalDirectory } from "../context/gather.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
+import { type FileSink, hasBytes } from "../files/transfer/receive-tree.ts";
 import type { ContextVertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
@@ -12,7 +13,6 @@ import type { Contexts } from "../solver/ports.ts";
 import { type DirectoryRequest, receiveDirectory } from "./client-files.ts";
 import { localDirectory } from "./local-directory.ts";
 import type { Session } from "./session.ts";
-import { type FileSink, hasBytes } from "./sync-tree.ts";
 
 /** Where files of contexts go and what is known of earlier ones. */
 export interface ContextStore {

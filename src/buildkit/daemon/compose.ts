@@ -17,6 +17,7 @@ import { KeelFiles } from "../context/keel-files.ts";
 import { ContextReceiver } from "../context/receive.ts";
 import { cacheView } from "../control/cache-view.ts";
 import { controlApi } from "../control/control.ts";
+import type { ResultView } from "../control/exporters.ts";
 import { openDownloads } from "../downloads/open.ts";
 import { openHistory } from "../history/history.ts";
 import { CacheMounts } from "../run/cache-mounts.ts";
@@ -126,7 +127,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
       gather: (directory, files, options) =>
         uploads.slot(options, () => contexts.gather(directory, files, options.signal)),
     }),
-    exports: { store },
+    exports: { store, view: async (stack) => resultView(files, await layers.directories(stack)) },
     cache: cacheView(whole),
     ending: ending.signal,
     log,
@@ -189,6 +190,12 @@ class Builds {
     found?.abort(new HullError("cancelled", "the build was cancelled"));
     return found !== undefined;
   }
+}
+
+async function resultView(files: KeelFiles, directories: readonly string[]): Promise<ResultView> {
+  const view = await files.view(directories);
+  const list = (signal: AbortSignal) => files.list(view.path, signal);
+  return { path: view.path, list, [Symbol.asyncDispose]: () => view[Symbol.asyncDispose]() };
 }
 
 /** Contexts on their way, so many at a time, builds in turn. */

@@ -67,6 +67,7 @@ export async function buildWithBuildkit({ flags, operands, session }: Invocation
     contents: {
       ...{ directories, secrets, agents, configDirectory, isLocal, onListed, onAsked },
       ...{ sent: sentContext(source), layouts: layoutsOf(source) },
+      destination: outputs.find((one) => one.destination !== undefined)?.destination,
     },
     sharedKey: sharedKey(node, textOf(source.context)),
     display,

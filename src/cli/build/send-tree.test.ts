@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type OurPacket, receiveTree } from "../../buildkit/control/sync-tree.ts";
+import { type OurPacket, receiveTree } from "../../buildkit/files/transfer/receive-tree.ts";
 import { type Packet, PacketSchema } from "../../buildkit/gen/fsutil/types_pb.ts";
 import { MessageReader } from "../../platform/grpc/frames.ts";
 import { sendTree, type TreeRequest } from "./send-tree.ts";

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { basename } from "node:path";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Directories } from "../../buildkit/gen/hull/build/v1/directories_pb.ts";
-import { Auth, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
+import { Auth, FileSend, FileSync } from "../../buildkit/gen/moby/filesync/v1/filesync_pb.ts";
 import { Secrets } from "../../buildkit/gen/moby/secrets/secrets_pb.ts";
 import { SSH } from "../../buildkit/gen/moby/sshforward/v1/ssh_pb.ts";
 import { Upload } from "../../buildkit/gen/moby/upload/v1/upload_pb.ts";
@@ -15,9 +15,11 @@ import { placeOfProcess } from "../../platform/process-place.ts";
 import { findAuth } from "../credentials/credentials.ts";
 import { bytesMessages } from "./bytes-messages.ts";
 import { blobBytes, readBlob } from "./oci-layouts.ts";
+import type { Destination } from "./outputs.ts";
 import type { SecretSource } from "./secret-flags.ts";
 import { sendTree } from "./send-tree.ts";
 import { callOf } from "./served.ts";
+import { addResultService } from "./take-results.ts";
 import type { ListedFile, Listings } from "./tree-walk.ts";
 
 /** Under the names that the daemon asks for. */
@@ -30,6 +32,8 @@ export interface SessionContents {
   readonly secrets: ReadonlyMap<string, SecretSource>;
   /** Sockets of agents by id. */
   readonly agents: ReadonlyMap<string, string>;
+  /** Of a result that is sent; undefined: none is. */
+  readonly destination: Destination | undefined;
   readonly configDirectory: string;
   /** The engine is on this machine, as far as can be told: it may read the directories itself. */
   readonly isLocal: boolean;
@@ -39,12 +43,14 @@ export interface SessionContents {
 }
 
 /** "/moby.filesync.v1.FileSync/DiffCopy": what is said to be there when the session begins. */
-export function offeredMethods({ sent, layouts, secrets, agents, isLocal }: SessionContents): string[] {
+export function offeredMethods(contents: SessionContents): string[] {
+  const { sent, layouts, secrets, agents, isLocal, destination } = contents;
   const services = [
     FileSync,
     Auth,
     ...(sent.size > 0 ? [Upload] : []),
     ...(isLocal ? [Directories] : []),
+    ...(destination ? [FileSend] : []),
     ...(secrets.size > 0 ? [Secrets] : []),
     ...(agents.size > 0 ? [SSH] : []),
   ];
@@ -73,6 +79,7 @@ export function addSessionServices(routes: GrpcRoutes, contents: SessionContents
       return sendTree(request, packets, { onListed, onAsked: async () => contents.onAsked(name) }) as never;
     },
   });
+  if (contents.destination) addResultService(routes, contents.destination);
   routes.service(Directories, { open: async ({ name }) => openDirectory(contents, name) });
   routes.service(Auth, {
     credentials: async ({ Host }) => {

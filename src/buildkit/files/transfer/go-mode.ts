@@ -1,8 +1,8 @@
 /** fsutil's Stat carries Go's os.FileMode: kinds and special bits at the top, permissions below. */
 
-import { HullError } from "../../platform/errors.ts";
-import type { FileEntry, FileKind } from "../files/entry.ts";
-import type { Stat } from "../gen/fsutil/types_pb.ts";
+import { HullError } from "../../../platform/errors.ts";
+import type { Stat } from "../../gen/fsutil/types_pb.ts";
+import type { FileEntry, FileKind } from "../entry.ts";
 
 const bit = {
   directory: 31,

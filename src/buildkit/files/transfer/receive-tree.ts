@@ -4,10 +4,10 @@
  */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { HullError } from "../../platform/errors.ts";
-import type { FileEntry } from "../files/entry.ts";
-import { comparePaths } from "../files/path-text.ts";
-import { type Packet, type PacketSchema, Packet_PacketType as Type } from "../gen/fsutil/types_pb.ts";
+import { HullError } from "../../../platform/errors.ts";
+import { type Packet, type PacketSchema, Packet_PacketType as Type } from "../../gen/fsutil/types_pb.ts";
+import type { FileEntry } from "../entry.ts";
+import { comparePaths } from "../path-text.ts";
 import { entryOfStat } from "./go-mode.ts";
 import { Outgoing } from "./outgoing.ts";
 
