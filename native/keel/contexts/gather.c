@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include "archive_root.h"
+#include "files.h"
 #include "ingest.h"
 #include "system.h"
 
@@ -148,7 +148,7 @@ int gather_main(int argc, char **argv) {
     else return archive_report(EINVAL, usage, "", 0);
   }
   if (!store || !index || !directory || optind != argc) return archive_report(EINVAL, usage, "", 0);
-  prctl(PR_SET_NAME, "keel-gather");
+  files_begin("keel-gather");
   g.directory = open_directory(directory, &pid);
   if (g.directory == -EINVAL) return archive_report(EINVAL, usage, "", 0);
   if (g.directory < 0) return archive_report(g.directory, "the directory can't be had from the process", "", 0);

@@ -18,7 +18,13 @@
 #include "tar_write.h"
 #include "tree.h"
 
-enum { READ_BYTES = 256 * 1024 };
+enum { READ_BYTES = 256 * 1024, BULK_NICE = 5 };
+
+void files_begin(const char *name) {
+  prctl(PR_SET_NAME, name);
+  errno = 0;
+  if (nice(BULK_NICE) == -1 && errno) fprintf(stderr, "nice: %s\n", strerror(errno)); /* no reason not to work */
+}
 
 struct census {
   struct index index;
@@ -151,7 +157,7 @@ int index_main(int argc, char **argv) {
     else return archive_report(EINVAL, usage, "", 0);
   }
   if (!root || !path || !index || optind != argc || path_clean(path, c.path)) return archive_report(EINVAL, usage, "", 0);
-  prctl(PR_SET_NAME, "keel-index");
+  files_begin("keel-index");
   tree_raise_limit();
   int error = c.memory ? take_census(&c, root, index) : -ENOMEM;
   int code = error ? archive_report_path(error, "index", c.path) : 0;

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include "apply.h"
 #include "archive_root.h"
+#include "files.h"
 
 /* Whole nanoseconds must fit into 64 bits: up to the year 2255. */
 static const int64_t MOST_SECONDS = 9000000000;
@@ -153,7 +153,7 @@ int ingest_main(int argc, char **argv) {
     else return archive_report(EINVAL, usage, "", 0);
   }
   if (!options.store || !options.index || optind != argc) return archive_report(EINVAL, usage, "", 0);
-  prctl(PR_SET_NAME, "keel-ingest");
+  files_begin("keel-ingest");
   if (connection) {
     int error = open_body(&body, connection);
     if (error) return archive_report(error, error == -EINVAL ? usage : "the connection can't be had", "", 0);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include "archive_root.h"
 #include "files.h"
@@ -91,7 +90,7 @@ int place_main(int argc, char **argv) {
     if (fd < 0) return archive_report_path(fd, "open", optarg);
   }
   if (p.upper < 0 || !owner || sscanf(owner, "%u:%u", &p.uid, &p.gid) != 2 || optind != argc) return archive_report(EINVAL, usage, "", 0);
-  prctl(PR_SET_NAME, "keel-place");
+  files_begin("keel-place");
   umask(0);
   int error = place_all(&p, &r), code = error ? report(&p, &r, error) : 0;
   place_close(&p);

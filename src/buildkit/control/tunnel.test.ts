@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { Outgoing } from "./outgoing.ts";
+import { Outgoing } from "../files/transfer/outgoing.ts";
 import { Tunnel } from "./tunnel.ts";
 
 const open = () => {

@@ -1,6 +1,6 @@
 /** A connection that travels as messages of a call: what `Control.Session` carries for clients that have no connection to give away. */
 import { Duplex } from "node:stream";
-import { Outgoing } from "./outgoing.ts";
+import { Outgoing } from "../files/transfer/outgoing.ts";
 
 interface Bytes {
   readonly data: Uint8Array;
