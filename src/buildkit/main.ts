@@ -11,12 +11,14 @@ import { listenUnix } from "../platform/unix-listener.ts";
 import { SpanStore } from "../trace/store.ts";
 import { Tracer } from "../trace/tracer.ts";
 import { BUILDKITD_SOCKET, REFUSED_EXIT } from "./api.ts";
+import { HASH_ARGUMENT, hashFiles } from "./context/hash-process.ts";
 import { composeBuilder } from "./daemon/compose.ts";
 import { BuilderServer, NO_WORK } from "./daemon/server.ts";
 import { type BuilderSettings, parseSettings } from "./settings.ts";
 
 /** Exit code: 0 after SIGTERM or without work, 1 when it cannot start, REFUSED_EXIT when it never will with these flags. */
 export async function main(argv: string[]): Promise<number> {
+  if (argv[0] === HASH_ARGUMENT) return hashFiles(argv[1] ?? "");
   let settings: BuilderSettings;
   try {
     settings = parseSettings(argv);

@@ -108,13 +108,13 @@ static int fail(struct index *index, int error, const char *problem, const char 
 }
 
 static int add_directory(struct index *index, const char *path, size_t length) {
-  struct index_entry made = {.kind = 'd', .mode = 0755, .path = strndup(path, length), .link = strdup("")};
+  struct index_entry made = {.kind = 'd', .mode = 0755, .nanoseconds = 1, .path = strndup(path, length), .link = strdup("")};
   int error = made.path && made.link ? index_add(index, &made) : -ENOMEM;
   if (error) free(made.path), free(made.link);
   return error;
 }
 
-/* Directories that the archive does not have are made, as unpacking would. Entries below something else are refused. */
+/* Directories that the archive does not have are made, as unpacking would; their time, which no archive has, tells them apart. Entries below something else are refused. */
 static int complete(struct index *index) {
   size_t count = index->count;
   for (size_t i = 0; i < count; i++) {

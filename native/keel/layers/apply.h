@@ -29,7 +29,7 @@ enum { APPLY_TEXT_BYTES = 512 };
 
 struct apply_result {
   uint8_t stored[SHA256_BYTES], plain[SHA256_BYTES];
-  uint64_t plain_bytes, stored_bytes, file_bytes, entries, refused_xattrs, offset; /* file: of regular files, links not counted */
+  uint64_t plain_bytes, stored_bytes, file_bytes, entries, refused_xattrs, offset; /* file: of regular files and of symbolic links' text, hard links not counted */
   char text[APPLY_TEXT_BYTES]; /* of a failure */
   char entry[256];             /* whose */
 };

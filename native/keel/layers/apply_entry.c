@@ -145,6 +145,7 @@ static int make_special(struct apply *a, const struct tar_entry *e, const struct
   for (size_t i = 0; i < 3; i++)
     if (kinds[i].type == (char)e->type) failed = mknodat(at->parent, at->base, kinds[i].mode | e->mode, makedev(e->major, e->minor));
   if (failed || fchownat(at->parent, at->base, owner(a, e), group(a, e), AT_SYMLINK_NOFOLLOW)) return -errno;
+  if (e->type == TAR_SYMLINK) a->result->file_bytes += strlen(e->link);
   int error = set_xattrs(a, e, -1, at);
   struct apply_times times = times_of(e);
   if (error == 0 && utimensat(at->parent, at->base, times.pair, AT_SYMLINK_NOFOLLOW)) error = -errno;

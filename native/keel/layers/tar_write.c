@@ -199,6 +199,7 @@ static int put_padding(struct tar_writer *w, uint64_t size) {
 
 int tar_write_entry(struct tar_writer *w, const struct tar_entry *e) {
   char name[PATH_MAX + 2];
+  if (e->type == TAR_SYMLINK) w->file_bytes += strlen(e->link);
   size_t length = (size_t)snprintf(name, sizeof name - 1, "%s", e->name);
   if (length >= sizeof name - 1) return -ENAMETOOLONG;
   if (e->type == TAR_DIRECTORY && length && name[length - 1] != '/') memcpy(name + length, "/", 2);

@@ -16,7 +16,7 @@ struct tar_writer {
   uint8_t *out, *block;
   size_t out_used;
   struct sha256 stored, plain;
-  uint64_t stored_bytes, plain_bytes, file_bytes; /* file: of regular files, links not counted */
+  uint64_t stored_bytes, plain_bytes, file_bytes; /* file: of regular files and of symbolic links' text, hard links not counted */
   struct tar_text pax;
 };
 

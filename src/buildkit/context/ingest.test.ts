@@ -18,7 +18,7 @@ import { after, before, test } from "node:test";
 import { member, paxRecords, tarOf } from "../../keel/tar-harness.ts";
 import { codeOf, messageOf } from "../../platform/errors.ts";
 import { descriptorOf, readOn, stopReading } from "../../platform/paused-socket.ts";
-import type { FileEntry } from "../files/entry.ts";
+import { type FileEntry, isImplied } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
 import { decodeIndex } from "../files/tree-index.ts";
 import { ingestArchive, ingestUpload } from "./apply-archive.ts";
@@ -177,6 +177,7 @@ test("directories that the archive left out are made, of entries of one name the
       ["x-y", "file", 1],
     ],
   );
+  assert.deepEqual(entries.map(isImplied), [true, true, false, false]);
 });
 
 const refused: readonly (readonly [what: string, tar: () => Buffer, message: RegExp])[] = [

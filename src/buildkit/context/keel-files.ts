@@ -9,10 +9,13 @@ import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
 import { objectName } from "../files/object-name.ts";
+import type { OwnerIds } from "../files/owner.ts";
 import { decodeIndex } from "../files/tree-index.ts";
+import type { HeaderAndFile } from "../graph/classic-hash.ts";
 import { mergedView } from "../run/merged-view.ts";
 import type { Files, OpenLayer, Placement, ResolvedPath } from "../solver/ports.ts";
 import { applyArchive } from "./apply-archive.ts";
+import { type HashingText, hashesOf } from "./hash-process.ts";
 import { failureIn, outcomeOf, spawnGroup } from "./keel-process.ts";
 import { readIn, resolveIn } from "./paths-in-root.ts";
 import { encodePlacements } from "./placement-list.ts";
@@ -27,6 +30,7 @@ type PlaceOptions = Parameters<Files["place"]>[3];
 type UnpackRequest = Parameters<Files["unpack"]>[2];
 
 const MNT_DETACH = 2;
+const ROOT: OwnerIds = { uid: 0, gid: 0 };
 
 /** keel's codes for what a Dockerfile asks for and cannot be. */
 const refusals: ReadonlySet<string> = new Set([
@@ -66,7 +70,7 @@ export class KeelFiles implements Files {
     const { sourcePath, directory, owner, signal } = request;
     const entry = source.entries.find(({ path }) => path === sourcePath);
     if (entry === undefined) throw new HullError("not-found", `${sourcePath}: not in the context`);
-    await this.#makeDirectory(layer, directory, signal);
+    await this.#makeDirectory(layer, directory, { owner: owner ?? ROOT, signal });
     await using from = source.source.kind === "layers" ? await this.#view(source.source.directories) : undefined;
     const name = objectName(entry);
     const archive =
@@ -78,13 +82,17 @@ export class KeelFiles implements Files {
   }
 
   /** Where the layer's base does not have it. */
-  async #makeDirectory(layer: OpenLayer, path: string, signal: AbortSignal): Promise<void> {
+  async #makeDirectory(
+    layer: OpenLayer,
+    path: string,
+    { owner, signal }: { readonly owner: OwnerIds; readonly signal: AbortSignal },
+  ): Promise<void> {
     const found = await this.resolve(layer.lowers, path, signal);
     if (found.kind === "directory" || path === "") return;
     if (found.kind !== "missing") throw new HullError("invalid-argument", `/${path}: not a directory`);
-    const entry = { ...madeDirectory, path, mtimeNs: BigInt(Date.now()) * 1_000_000n };
+    const entry = { ...madeDirectory, ...owner, path, mtimeNs: BigInt(Date.now()) * 1_000_000n };
     const nothing: FileTree = { entries: [], source: { kind: "layers", directories: [] } };
-    await this.place(layer, nothing, [{ path, entry, sourcePath: path }], { parentOwner: { uid: 0, gid: 0 }, signal });
+    await this.place(layer, nothing, [{ path, entry, sourcePath: path }], { parentOwner: owner, signal });
   }
 
   async index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree> {
@@ -94,6 +102,16 @@ export class KeelFiles implements Files {
     await using list = this.#file();
     await this.#keel(["index", "--root", view.path, "--path", root.path, "--index", list.path], "ignore", signal);
     return { entries: await entriesIn(list.path), source: { kind: "layers", directories } };
+  }
+
+  async hashAfter(source: FileTree, all: readonly HeaderAndFile[], signal: AbortSignal): Promise<readonly string[]> {
+    if (all.length === 0) return [];
+    await using list = this.#file();
+    await using view = source.source.kind === "layers" ? await this.#view(source.source.directories) : undefined;
+    const fileOf = placeOfFiles(source, view?.path ?? "");
+    const texts = all.map(({ header, path }) => ({ header: header.toString("base64"), file: path && fileOf(path) }));
+    await writeFile(list.path, JSON.stringify(texts satisfies HashingText[]), { mode: 0o600 });
+    return await hashesOf(list.path, signal);
   }
 
   async resolve(directories: readonly string[], path: string, signal: AbortSignal): Promise<ResolvedPath> {
@@ -156,6 +174,16 @@ export class KeelFiles implements Files {
     const path = join(this.options.scratch, `list-${randomBytes(6).toString("hex")}`);
     return { path, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
   }
+}
+
+/** Where a file of the tree has its bytes: by its object's name in a store, else below the view of its layers. */
+function placeOfFiles({ entries, source }: FileTree, view: string): (path: string) => string {
+  if (source.kind === "layers") return (path) => `${view}/${path}`;
+  const byPath = new Map(entries.map((entry) => [entry.path, entry]));
+  return (path) => {
+    const name = objectName(byPath.get(path)!);
+    return join(source.directory, name.slice(0, 2), name);
+  };
 }
 
 const madeDirectory: Omit<FileEntry, "path" | "mtimeNs"> = {

@@ -57,6 +57,7 @@ function steps(...list: readonly (readonly [text: string, vertex: Vertex | undef
     vertex,
     entries: i,
     notes: [],
+    triggers: [],
   }));
 }
 
@@ -109,6 +110,31 @@ test("a build says what dockerd's classic builder says", async () => {
     ].join(""),
   );
   assert.deepEqual(JSON.parse(lines.at(-1)!), { aux: { ID: `sha256:${"4".repeat(64)}` } });
+  await logs[Symbol.asyncDispose]();
+});
+
+test("triggers of an image are told behind its FROM, which has one image", async () => {
+  const make = run("make");
+  const [from, cmd] = steps(["FROM app", make], ['CMD ["x"]', undefined]);
+  const triggers = [
+    { text: "COPY . /", vertex: copy, entries: 1 },
+    { text: "RUN make", vertex: make, entries: 2 },
+    { text: "ENV a=b", vertex: undefined, entries: 3 },
+  ];
+  const { lines, logs, done } = tell([{ ...from!, notes: ["# Executing 3 build triggers"], triggers }, cmd!]);
+  complete(logs, copy, false);
+  say(logs, make, "made\n");
+  complete(logs, make, false);
+  await done;
+  const removed = " ---> Removed intermediate container ID\n";
+  assert.equal(
+    ids(streams(lines)),
+    [
+      `Step 1/2 : FROM app\n# Executing 3 build triggers\n ---> Running in ID\nmade\n${removed}`,
+      ` ---> Running in ID\n${removed} ---> ID\n`,
+      `Step 2/2 : CMD ["x"]\n ---> Running in ID\n${removed} ---> ID\n`,
+    ].join(""),
+  );
   await logs[Symbol.asyncDispose]();
 });
 

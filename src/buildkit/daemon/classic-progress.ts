@@ -50,20 +50,27 @@ async function tellStep(parts: ClassicProgressParts, step: Step): Promise<boolea
     await say(" ---> Skipped: the target does not need this stage\n");
     return true;
   }
+  for (const trigger of step.triggers)
+    if (!(await tellWork(parts, { ...step, ...trigger, triggers: [] }))) return false;
+  const image = await tellWork(parts, step);
+  if (image) await say(` ---> ${short(image.id)}\n`);
+  return image !== undefined;
+}
+
+/** Undefined: it was not done. */
+async function tellWork(parts: ClassicProgressParts, step: Step): Promise<StepImage | undefined> {
   const isFrom = /^from\b/i.test(step.text);
   const runs = !isFrom && step.vertex?.kind === "run";
   const said = runs ? await tellOutput(parts, step) : false;
   const log = logOf(parts.logs, step);
   const end = await log?.ended;
   if (end && end.kind !== "done") {
-    if (runs && !said && end.kind === "failed") await say(` ---> Running in ${containerOf(step)}\n`);
-    return false;
+    if (runs && !said && end.kind === "failed") await parts.send(streamLine(` ---> Running in ${containerOf(step)}\n`));
+    return undefined;
   }
   const image = await parts.idOf(step);
-  if (!image) return false;
-  if (!isFrom) await tellEnd(parts, step, { said, cached: !said && (end ? end.cached : image.known) });
-  await say(` ---> ${short(image.id)}\n`);
-  return true;
+  if (image && !isFrom) await tellEnd(parts, step, { said, cached: !said && (end ? end.cached : image.known) });
+  return image;
 }
 
 /** False when the command said nothing: it may not have run at all. */

@@ -30,6 +30,9 @@ export interface FileEntry {
   readonly xattrs: readonly (readonly [name: string, value: string])[];
 }
 
+/** Of a context's directory that the client's archive does not name (docs/protocols.md, "File indexes"). */
+export const isImplied = ({ kind, mtimeNs }: FileEntry): boolean => kind === "directory" && mtimeNs === 1n;
+
 /** Where the bytes of a tree's files are. */
 export type TreeSource =
   /** In the content-addressed store of contexts: a file's object is named by `objectName`. */

@@ -84,8 +84,10 @@ function ofDirectory({ entry, contents }: SelectedSource, destination: Destinati
     top.push({ path: resolved.path, entry: made, sourcePath: entry.path });
   }
   const first = new Map<string, string>();
+  // No layer holds a socket, and what listened at it has gone.
+  const copied = contents.filter(({ kind }) => kind !== "socket");
   return top.concat(
-    contents.map((child) => {
+    copied.map((child) => {
       const path = inLayer(child.path);
       const hardLinkTo = linked(first, child, path);
       return { path, entry: { ...child, path, hardLinkTo }, sourcePath: child.path };

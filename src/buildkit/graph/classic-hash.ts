@@ -4,12 +4,17 @@
  */
 import { createHash } from "node:crypto";
 import { HullError } from "../../platform/errors.ts";
-import type { FileEntry, FileTree } from "../files/entry.ts";
+import { type FileEntry, type FileTree, isImplied } from "../files/entry.ts";
 import { encodePath } from "../files/path-text.ts";
 import { TreeView } from "../files/tree-view.ts";
 
-/** Hexadecimal sha256 of a header followed by the entry's bytes, if it has any (`size` says so). */
-export type HashAfter = (header: Buffer, entry: FileEntry) => Promise<string>;
+/** Hashed is the header, then the bytes of the file `path` of the tree; "" for none. */
+export interface HeaderAndFile {
+  readonly header: Buffer;
+  readonly path: string;
+  /** Of those bytes, as the tree has it. */
+  readonly sha256: string;
+}
 
 /** What COPY selected: links are followed already. */
 export interface HashedSource {
@@ -21,22 +26,42 @@ export interface HashedTree {
   readonly tree: FileTree;
   /** A context's hashes are made of the client's tar, those of an image of its file system: the kind is in the mode, root has a name. */
   readonly isContext: boolean;
-  readonly hashAfter: HashAfter;
 }
 
-/** "file:...", "dir:..." or "multi:..." of all that a COPY selects, in its order. */
-export async function copyHash(sources: readonly HashedSource[], from: HashedTree): Promise<string> {
-  const hashes: string[] = [];
-  for (const source of sources) hashes.push(await sourceHash(source, from));
+/** A hash that is to be made, or what stands for one. */
+type Part = HeaderAndFile | string;
+
+interface SourceParts {
+  readonly isDirectory: boolean;
+  readonly parts: readonly Part[];
+}
+
+export interface CopyHashPlan {
+  /** To be hashed. */
+  readonly files: readonly HeaderAndFile[];
+  /** Their hexadecimal sha256, in their order, to "file:...", "dir:..." or "multi:..." of all that a COPY selects. */
+  readonly put: (hashes: readonly string[]) => string;
+}
+
+export function planCopyHash(sources: readonly HashedSource[], from: HashedTree): CopyHashPlan {
+  const all = sources.map((source) => partsOf(source, from));
+  const files = all.flatMap(({ parts }) => parts.filter((part) => typeof part !== "string"));
+  return { files, put: (hashes) => put(all, hashes.values()) };
+}
+
+function put(all: readonly SourceParts[], made: Iterator<string, undefined>): string {
+  const hashOf = (part: Part): string => (typeof part === "string" ? part : made.next().value!);
+  const hashes = all.map(({ isDirectory, parts }) =>
+    isDirectory ? listHash("dir", parts.map(hashOf).sort()) : `file:${hashOf(parts[0]!)}`,
+  );
   return hashes.length === 1 ? hashes[0]! : listHash("multi", hashes);
 }
 
-async function sourceHash({ entry, contents }: HashedSource, from: HashedTree): Promise<string> {
-  if (entry.kind !== "directory") return `file:${await entryHash(entry, from)}`;
+function partsOf({ entry, contents }: HashedSource, from: HashedTree): SourceParts {
+  if (entry.kind !== "directory") return { isDirectory: false, parts: [partOf(entry, from)] };
   const all = entry.path === "" ? contents : [entry, ...contents];
-  const hashes: string[] = [];
-  for (const each of all) if (!isCircular(each, from)) hashes.push(await entryHash(each, from));
-  return listHash("dir", hashes.sort());
+  const parts = all.filter((each) => !isCircular(each, from)).map((each) => partOf(each, from));
+  return { isDirectory: true, parts };
 }
 
 /** Links in a circle lead nowhere: they are copied and not hashed. */
@@ -54,13 +79,18 @@ function isCircular({ path, kind }: FileEntry, { tree }: HashedTree): boolean {
 const listHash = (kind: "dir" | "multi", hashes: readonly string[]): string =>
   `${kind}:${createHash("sha256").update(hashes.join(",")).digest("hex")}`;
 
-/** Of what the path leads to. A link that leads nowhere has a path for a hash: its own in a context, where it leads in an image. */
-function entryHash({ path }: FileEntry, { tree, isContext, hashAfter }: HashedTree): string | Promise<string> {
+/**
+ * Of what the path leads to. A link that leads nowhere has a path for a hash: its own in a context, where it leads in an image; a directory
+ * that a context's tar has only by what is in it, too.
+ */
+function partOf({ path }: FileEntry, { tree, isContext }: HashedTree): Part {
   const { path: end, entry } = TreeView.of(tree).follow(path);
   if (entry === undefined) return isContext ? path : end;
-  if (!isContext) return hashAfter(fileSystemHeader(entry), entry);
+  if (isContext && isImplied(entry)) return end;
   // A hard link has no bytes of its own in a tar.
-  return hashAfter(tarHeader(entry), entry.hardLinkTo === "" ? entry : { ...entry, size: 0 });
+  const hasBytes = entry.size > 0 && !(isContext && entry.hardLinkTo !== "");
+  const header = isContext ? tarHeader(entry) : fileSystemHeader(entry);
+  return { header, ...(hasBytes ? { path: entry.path, sha256: entry.sha256 } : { path: "", sha256: "" }) };
 }
 
 interface KindFields {

@@ -274,6 +274,7 @@ function stepsOf(
     vertex: undefined,
     entries: 0,
     notes: [],
+    triggers: [],
   }));
   const all = [
     ...texts.map((step) => ({ ...step, stage: -1, needed: true })),

@@ -3,19 +3,14 @@ import type { Dockerfile } from "../dockerfile/ast.ts";
 import { type NamedValue, withLabels } from "./config-instructions.ts";
 import { applyInstruction } from "./instructions.ts";
 import { Numbering } from "./numbering.ts";
+import type { Step, Trigger } from "./plan.ts";
 import { byBytes } from "./run-config.ts";
 import type { StageStart } from "./stage-start.ts";
 import type { StageState, StageWork } from "./stage-state.ts";
 import { located, type StageInstruction, type StageNode } from "./stages.ts";
-import type { Vertex } from "./vertex.ts";
 
 /** What one step did. */
-export interface StageStep {
-  readonly text: string;
-  readonly vertex: Vertex | undefined;
-  readonly entries: number;
-  readonly notes: readonly string[];
-}
+export type StageStep = Pick<Step, "text" | "vertex" | "entries" | "notes" | "triggers">;
 
 export interface PlannedStage {
   readonly start: StageStart;
@@ -46,20 +41,23 @@ export interface StagePlanning {
 
 export function planStage({ node, start, work, labels }: StagePlanning): PlannedStage {
   const steps: StageStep[] = [];
-  const triggers = node.instructions.filter(({ trigger }) => trigger);
   let state = start.state;
+  const made = (text: string, apply: () => StageState): Trigger => {
+    const before = state.vertex;
+    state = apply();
+    return { text, vertex: state.vertex === before ? undefined : state.vertex, entries: state.entries.length };
+  };
   const step = (text: string, apply: (notes: string[]) => StageState): void => {
     const notes: string[] = [];
-    const before = state.vertex;
-    state = apply(notes);
-    const vertex = state.vertex === before && steps.length > 0 ? undefined : state.vertex;
-    steps.push({ text, vertex, entries: state.entries.length, notes });
+    steps.push({ ...made(text, () => apply(notes)), notes, triggers: [] });
   };
-  step(node.stage.from.original, (notes) => {
-    if (triggers.length > 0)
-      notes.push(`# Executing ${triggers.length} build trigger${triggers.length > 1 ? "s" : ""}`);
-    return triggers.reduce((now, trigger) => applied(trigger, now, { work, notes }), state);
-  });
+  steps.push(
+    firstStep(
+      node,
+      (trigger, notes) => made(trigger.instruction.original, () => applied(trigger, state, { work, notes })),
+      () => state,
+    ),
+  );
   for (const own of node.instructions) {
     if (!own.trigger) step(own.instruction.original, (notes) => applied(own, state, { work, notes }));
   }
@@ -69,6 +67,19 @@ export function planStage({ node, start, work, labels }: StagePlanning): Planned
     step(text, (notes) => withLabels([label], state, { ...work, location, note: (line) => notes.push(line) }));
   }
   return { start, state, steps };
+}
+
+/** FROM, with what its image left to be done. */
+function firstStep(
+  { stage, instructions }: StageNode,
+  apply: (trigger: StageInstruction, notes: string[]) => Trigger,
+  state: () => StageState,
+): StageStep {
+  const kept = instructions.filter(({ trigger }) => trigger);
+  const notes = kept.length > 0 ? [`# Executing ${kept.length} build trigger${kept.length > 1 ? "s" : ""}`] : [];
+  const triggers = kept.map((trigger) => apply(trigger, notes));
+  const { vertex, entries } = state();
+  return { text: stage.from.original, vertex, entries: entries.length, notes, triggers };
 }
 
 function applied(
@@ -95,7 +106,7 @@ export const plainSteps = (node: StageNode): readonly StageStep[] =>
   [
     node.stage.from.original,
     ...node.instructions.filter(({ trigger }) => !trigger).map((own) => own.instruction.original),
-  ].map((text) => ({ text, vertex: undefined, entries: 0, notes: [] }));
+  ].map((text) => ({ text, vertex: undefined, entries: 0, notes: [], triggers: [] }));
 
 /** Names of all ARGs up to a stage. */
 export const argumentNames = (nodes: readonly StageNode[], { globalArgs }: Dockerfile): ReadonlySet<string> =>

@@ -79,7 +79,11 @@ export interface Step {
   readonly entries: number;
   /** Lines that the classic builder says about it: "# Executing 2 build triggers". */
   readonly notes: readonly string[];
+  /** Of a FROM: the instructions that its image's ONBUILD kept. */
+  readonly triggers: readonly Trigger[];
 }
+
+export type Trigger = Pick<Step, "text" | "vertex" | "entries">;
 
 /** What the build checks need to know beside the Dockerfile; of the first platform. */
 export interface CheckedFacts {

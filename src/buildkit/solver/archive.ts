@@ -56,8 +56,6 @@ const inflaters: readonly Inflater[] = [
 function isTarHeader(bytes: Buffer): boolean {
   if (bytes.length < BLOCK_BYTES) return false;
   const block = bytes.subarray(0, BLOCK_BYTES);
-  // Two blocks of zeros end an empty archive.
-  if (block.every((byte) => byte === 0)) return bytes.length >= 2 * BLOCK_BYTES;
   const text = block.toString("latin1", CHECKSUM_AT, CHECKSUM_AT + CHECKSUM_BYTES).replace(/[\0 ]+/g, "");
   if (!/^[0-7]+$/.test(text)) return false;
   let sum = CHECKSUM_BYTES * 0x20;

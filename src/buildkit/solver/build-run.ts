@@ -24,7 +24,7 @@ import { NO_LAYERS } from "./work.ts";
 export interface Solved {
   readonly stack: LayerStack;
   readonly outputKey: string;
-  /** "dir:<hash>" of what a copy selected; "" for others. */
+  /** "dir:<hash>" of what a copy of the classic builder's selected; "" for others. */
   readonly content: string;
   readonly cached: boolean;
 }
@@ -111,7 +111,7 @@ export class BuildRun {
       this.#signal.throwIfAborted();
       if (vertex.kind === "scratch") return this.#found(vertex, NO_LAYERS);
       if (vertex.kind === "image") return this.#found(vertex, await this.#imageStack(vertex));
-      if (isStep(vertex)) return await this.#step(vertex);
+      if (isStep(vertex)) return await this.#withContent(vertex, await this.#step(vertex));
       throw noLayersOf(vertex);
     } catch (error) {
       throw this.#failed(vertex, error);
@@ -156,7 +156,7 @@ export class BuildRun {
     this.#explainer.hit(vertex, key);
     this.#teller.completed(vertex, { cached: true });
     await this.#tellInputsCached(vertex);
-    return { stack: hit.stack, outputKey: hit.row.outputKey, content: hit.row.content, cached: true };
+    return { stack: hit.stack, outputKey: hit.row.outputKey, content: "", cached: true };
   }
 
   /** A result that others may have replaced meanwhile stays this build's. */
@@ -173,7 +173,19 @@ export class BuildRun {
     const id = vertexId(vertex);
     if (this.#solved.has(id) || vertex.ignoreCache) return this.evaluate(vertex);
     const hit = await this.#cached(vertex, await this.#keys.key(vertex));
-    return this.#solved.get(id) ?? (hit && this.#remember(vertex, Promise.resolve(hit)));
+    return this.#solved.get(id) ?? (hit && this.#remember(vertex, this.#withContent(vertex, hit)));
+  }
+
+  /** Its history says what a copy took. */
+  async #withContent(vertex: StepVertex, solved: Solved): Promise<Solved> {
+    if (vertex.kind !== "copy" || vertex.dialect !== "classic") return solved;
+    const key = await this.#keys.key(vertex);
+    const content = await this.shared.classicContents.of({
+      ...{ vertex, fastKey: key.fastKey, signal: this.#signal },
+      source: () => this.#copySource(vertex, key),
+      slot: () => this.#hashSlot(vertex),
+    });
+    return { ...solved, content };
   }
 
   /** Steps that are not looked at because of a hit, but are in the cache themselves. */

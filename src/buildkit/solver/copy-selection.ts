@@ -1,4 +1,4 @@
-/** What a COPY, an ADD or a bind mount takes from its source, and how that is called in keys and in the history. */
+/** What a COPY, an ADD or a bind mount takes from its source. */
 
 import { FILE_PART, filePart, type KeyParts } from "../explain/differences.ts";
 import { contentKey, entryKey } from "../files/content-key.ts";
@@ -9,7 +9,7 @@ import type { CopyVertex } from "../graph/vertex.ts";
 export interface CopySource {
   readonly tree: FileTree;
   readonly selection: Selection;
-  /** "dir:<hash>", as the classic builder writes it into the history. */
+  /** Hash of what is selected. */
   readonly content: string;
 }
 
@@ -30,7 +30,7 @@ export function selectFor(vertex: CopyVertex, tree: FileTree): CopySource {
     ignored: tree.ignored,
     literal: from.kind === "http",
   });
-  return { tree, selection, content: `${shapeOf(selection)}:${contentKey(selection)}` };
+  return { tree, selection, content: contentKey(selection) };
 }
 
 /** Hash of what a mount shows: a path of the tree, links followed. */
@@ -45,11 +45,6 @@ export function mountContent(tree: FileTree, path: string): string {
     literal: true,
   });
   return contentKey(selection);
-}
-
-function shapeOf({ sources }: Selection): "file" | "dir" | "multi" {
-  if (sources.length !== 1) return "multi";
-  return sources[0]!.entry.kind === "directory" ? "dir" : "file";
 }
 
 export function bytesOf({ sources }: Selection): number {

@@ -45,8 +45,10 @@ async function fill({ vertex, source, layer, work }: Copying): Promise<void> {
     const placements = placeSelection({ sources: others }, destination);
     await files.place(layer, source.tree, placements, { parentOwner: parentOwner(destination), signal });
   }
+  // dockerd's own builder leaves the owners of what it unpacks as they are.
+  const owner = vertex.dialect === "classic" ? undefined : given;
   for (const { entry } of archives) {
-    const request = { sourcePath: entry.path, directory: destination.resolved.path, owner: given, signal };
+    const request = { sourcePath: entry.path, directory: destination.resolved.path, owner, signal };
     await files.unpack(layer, source.tree, request);
   }
 }

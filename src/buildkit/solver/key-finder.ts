@@ -19,6 +19,8 @@ export interface StepKey {
   readonly parts: () => KeyParts;
   /** Of a copy whose sources were looked at. */
   readonly source: CopySource | undefined;
+  /** Of a copy: what its contents are known by without being looked at. */
+  readonly fastKey: string | undefined;
 }
 
 /** What the finder asks the build for. */
@@ -92,25 +94,28 @@ export class KeyFinder {
 
   async #plainKey(vertex: StepVertex, inputs: KeyParts): Promise<StepKey> {
     const parts = { ...definitionParts(vertex), ...inputs, [BASE_PART]: await this.#layersKey(vertex.base) };
-    return { key: keyOf(vertex.kind, parts), parts: () => parts, source: undefined };
+    return { key: keyOf(vertex.kind, parts), parts: () => parts, source: undefined, fastKey: undefined };
   }
 
   async #copyKey(vertex: CopyVertex): Promise<StepKey> {
-    const [base, { content, source }] = await Promise.all([this.#layersKey(vertex.base), this.#copied(vertex)]);
+    const [base, { content, source, fastKey }] = await Promise.all([
+      this.#layersKey(vertex.base),
+      this.#copied(vertex),
+    ]);
     const parts = { ...definitionParts(vertex), [BASE_PART]: base, [CONTENT_PART]: content };
     const withFiles = () => (source ? { ...parts, ...fileParts(source.selection) } : parts);
-    return { key: keyOf("copy", parts), parts: withFiles, source };
+    return { key: keyOf("copy", parts), parts: withFiles, source, fastKey };
   }
 
   /** Whatever the base: both are found at the same time. */
-  async #copied(vertex: CopyVertex): Promise<{ readonly content: string; readonly source: CopySource | undefined }> {
+  async #copied(vertex: CopyVertex): Promise<Pick<StepKey, "source" | "fastKey"> & { readonly content: string }> {
     const { from, sources, excludes, parents } = vertex;
     const fastKey = await this.#fastKey(from, ["copy", sources, excludes, parents]);
     const content = fastKey && this.sources.cache.alias(fastKey);
-    if (content) return { content, source: undefined };
+    if (content) return { content, source: undefined, fastKey };
     const source = selectFor(vertex, await this.sources.treeOf(from, vertex));
     if (fastKey) this.sources.cache.setAlias(fastKey, source.content);
-    return { content: source.content, source };
+    return { content: source.content, source, fastKey };
   }
 
   async #runKey(vertex: RunVertex): Promise<StepKey> {

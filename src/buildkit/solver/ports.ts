@@ -4,6 +4,7 @@
  */
 import type { SpanContext } from "../../trace/context.ts";
 import type { FileEntry, FileTree } from "../files/entry.ts";
+import type { HeaderAndFile } from "../graph/classic-hash.ts";
 import type { ContextVertex, GitVertex, HttpVertex, RunMount, RunVertex } from "../graph/vertex.ts";
 
 /** A stack of committed layers, base first. */
@@ -96,6 +97,8 @@ export interface Files {
   ): Promise<void>;
   /** The tree below `path` of a stack with the hashes of its files; remembered per layer. Links in `path` mean the stack's root. not-found when there is none. */
   index(directories: readonly string[], path: string, signal: AbortSignal): Promise<FileTree>;
+  /** Hexadecimal sha256 of each header followed by the bytes of that file of the tree (`path` "": of none). */
+  hashAfter(source: FileTree, all: readonly HeaderAndFile[], signal: AbortSignal): Promise<readonly string[]>;
   /** Where an absolute path leads in the merged root: relative to it, links followed, whatever is missing taken as it is. */
   resolve(directories: readonly string[], path: string, signal: AbortSignal): Promise<ResolvedPath>;
   /** A small file's bytes (/etc/passwd); undefined when it is missing or not a regular file. */

@@ -310,3 +310,29 @@ test("a cache of another schema is refused and left alone", async () => {
   const { layers, holds } = bench.world;
   assert.throws(() => openCache({ path, layers, holds, warn: assert.fail }), { code: "failed-precondition" });
 });
+
+test("what the classic builder's copies took is hashed once, also for concurrent builds, and known without reading afterwards", async () => {
+  await using bench = new Bench();
+  const classic = { dialect: "classic", sources: ["d"] } as const;
+  const files = tree("d/a", "d/b");
+  let reads = 0;
+  bench.world.onCall = (name) => {
+    if (name === "hashAfter") reads++;
+  };
+  const contents: string[] = [];
+  const options = { files, onSolved: (_: Vertex, { content }: { content: string }) => void contents.push(content) };
+  const target = copy(scratch, context, classic);
+  await Promise.all([bench.build([target], options), bench.build([target], options)]);
+  const staged = copy(scratch, run(scratch, "write d x"), { dialect: "classic", sources: ["d"] });
+  await bench.build([staged], options);
+  await bench.restart();
+  await bench.build([target], options);
+  await bench.build([staged], options);
+  await bench.build([copy(scratch, context, { sources: ["d"] })], options);
+  assert.equal(reads, 2);
+  const hashes = contents.filter((content) => content !== "");
+  assert.equal(hashes.length, 5, contents.join(" "));
+  assert.match(hashes[0]!, /^dir:[0-9a-f]{64}$/);
+  assert.match(hashes[2]!, /^file:[0-9a-f]{64}$/);
+  assert.deepEqual(hashes, [hashes[0], hashes[0], hashes[2], hashes[0], hashes[2]]);
+});

@@ -14,6 +14,7 @@ import type { BuildListener } from "../progress.ts";
 import { Admission } from "./admission.ts";
 import { BuildRun, type Solved } from "./build-run.ts";
 import type { BuildCache } from "./cache.ts";
+import { ClassicContents } from "./classic-contents.ts";
 import type { Explanation } from "./explain.ts";
 import { Jobs } from "./jobs.ts";
 import type { Contexts, Downloads, LayerStack, Secrets } from "./ports.ts";
@@ -61,8 +62,6 @@ export interface SolveRequest {
 export interface SolveResult extends Disposable {
   /** By vertexId, of the targets. */
   readonly stacks: ReadonlyMap<string, LayerStack>;
-  /** By vertexId: "dir:<hash>" of what copies among the targets selected. */
-  readonly contents: ReadonlyMap<string, string>;
   /** By vertexId: taken from the cache. */
   readonly cached: ReadonlyMap<string, boolean>;
 }
@@ -72,6 +71,7 @@ export interface Shared {
   readonly world: World;
   readonly cache: BuildCache;
   readonly jobs: Jobs;
+  readonly classicContents: ClassicContents;
   readonly admission: Admission;
   readonly nowNs: () => bigint;
 }
@@ -97,6 +97,7 @@ export class Solver implements AsyncDisposable {
     this.#shared = {
       ...{ world, cache, nowNs },
       jobs: new Jobs({ directory: logDirectory, nowNs }),
+      classicContents: new ClassicContents({ cache, files: world.files }),
       admission: new Admission({ slots: this.#slots, builds: options.maxConcurrentBuilds }),
     };
   }
@@ -109,7 +110,6 @@ export class Solver implements AsyncDisposable {
         new Map([...solved].map(([id, one]) => [id, pick(one)]));
       return {
         stacks: by(({ stack }) => stack),
-        contents: new Map([...by(({ content }) => content)].filter(([, content]) => content !== "")),
         cached: by(({ cached }) => cached),
         [Symbol.dispose]: () => pins[Symbol.dispose](),
       };

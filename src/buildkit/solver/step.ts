@@ -36,7 +36,7 @@ export async function execute(request: StepRequest): Promise<Solved> {
     { key, outputKey, kind, description: describe(vertex), content, base: inputs.base, stack },
     pins,
   );
-  return { stack, outputKey, content, cached: false };
+  return { stack, outputKey, content: "", cached: false };
 }
 
 function perform({ vertex, inputs, shared, job }: StepRequest, work: StepWork): Promise<LayerStack> {

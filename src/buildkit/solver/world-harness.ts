@@ -126,6 +126,10 @@ export class MemoryWorld implements Disposable {
       const source = { kind: "layers", directories } as const;
       return { entries: inOrder(this.#merged(directories)), source };
     },
+    hashAfter: async (_source, all, signal) => {
+      await this.#call("hashAfter", signal);
+      return all.map(({ header, sha256: bytes }) => sha256(`${header.toString("base64")} ${bytes}`).slice(7));
+    },
     resolve: async (directories, path, signal) => {
       await this.#call("resolve", signal);
       const clean = path.replace(/^\/+|\/+$/g, "");

@@ -1,0 +1,6 @@
+import flaskette
+import jinjette
+
+
+def banner():
+    return f"{flaskette.NAME}+{jinjette.NAME}\n"
