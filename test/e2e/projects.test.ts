@@ -60,8 +60,8 @@ const said = ({ stdout }: Ran): string =>
   stdout
     .replace(/^Sending build context.*$/m, "")
     .replace(/\b[0-9a-f]{12}\b/g, "ID")
-    .replace(/ in \d\.\d+s$/gm, " in T")
     .replace(/\x1b\[\d+m/g, "")
+    .replace(/ in \d\.\d+s$/gm, " in T")
     .replaceAll("Removing intermediate container", " ---> Removed intermediate container");
 
 interface Built {
