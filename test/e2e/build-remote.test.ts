@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { type GitServer, serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
-import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
+import { processesOf, type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
 import { root } from "../tidy/source-tree.ts";
 
 let engine: TestEngine;
@@ -310,4 +310,21 @@ test("an OCI layout without the tag, and one whose layer is damaged, are refused
   assert.equal(failed.code, 1);
   assert.match(failed.stderr, /load sha256:/);
   assert.match(failed.stderr, /Dockerfile:[12]\n/);
+});
+
+test("a client that goes in the middle of a download ends it", async () => {
+  const asked = Promise.withResolvers<IncomingMessage>();
+  pages.set("/endless", (request, response) => {
+    response.writeHead(200);
+    response.write("x", () => asked.resolve(request));
+  });
+  const directory = context("leaves", { Dockerfile: `FROM busybox\nADD ${base}/endless /x\n` });
+  const going = build("-t", "leaves", directory);
+  const { socket } = await asked.promise;
+  const closed = new Promise<void>((done) => void socket.once("close", () => done()));
+  const client = processesOf(directory).find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("leaves"));
+  assert.ok(client);
+  process.kill(client, "SIGKILL");
+  await closed;
+  assert.notEqual((await going).code, 0);
 });

@@ -29,6 +29,8 @@ export class GrpcConnections {
 
   accept(socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy());
+    // Nobody speaks HTTP/2 on half a connection: who ends it has gone, and its calls are aborted.
+    socket.once("end", () => socket.destroy());
     this.#server.emit("connection", socket);
     // The runtime's HTTP/2 does not see what was put back into a socket.
     if (head.length > 0) socket.emit("data", head);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -61,7 +63,7 @@ const fetching = (more: Partial<Fetching> = {}): Fetching => ({
 
 let stores = 0;
 /** One store with what it remembers, as a builder has it. */
-function newStore(stallMs?: number) {
+function newStore(stallMs?: number, authorities?: readonly string[]) {
   const own = join(directory, String(stores++));
   const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn: () => {} });
   const objects = join(own, "contexts/objects");
@@ -70,6 +72,7 @@ function newStore(stallMs?: number) {
     new HttpDownloads({
       ...{ records, objects, receive: contexts.receiveWritten.bind(contexts) },
       ...(stallMs !== undefined && { stallMs }),
+      ...(authorities && { authorities }),
     });
   const bytesOf = ({ entries: [entry] }: FileTree): Buffer => readFileSync(records.objectOf(entry!));
   return { open, records, bytesOf };
@@ -305,6 +308,45 @@ test("a proxy is asked where there is one, but never for this machine's own addr
     assert.equal(of(url), undefined, url);
   for (const url of ["http://10.0.0.1/", "http://internal.example/"]) assert.equal(of(url), proxy.url, url);
   assert.equal(of("https://somewhere.invalid/"), undefined);
+});
+
+test("a server's certificate is verified, through a proxy too, which sees nothing but the server's name", async () => {
+  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(directory, name)) as [string, string];
+  const names = "subjectAltName=DNS:secure.invalid,IP:127.0.0.1";
+  const make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=secure.invalid"];
+  execFileSync("openssl", [...make, "-addext", names, "-keyout", key, "-out", cert], { stdio: "ignore" });
+  const pem = readFileSync(cert, "utf8");
+  const server = createTlsServer({ key: readFileSync(key), cert: pem }, (_, response) => void response.end("secret"));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  const connected: string[] = [];
+  const proxy = createServer().on("connect", ({ url }: IncomingMessage, socket: Socket) => {
+    connected.push(url ?? "");
+    const there = connect(port, "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(there).pipe(socket);
+    });
+    for (const end of [socket, there]) end.on("error", () => end.destroy());
+  });
+  await new Promise<void>((done) => proxy.listen(0, "127.0.0.1", done));
+  try {
+    const url = `https://127.0.0.1:${port}/x`;
+    await assert.rejects(newStore().open().tree(file(url), fetching()), (error) => {
+      assert.match(messageOf(error), /^download https:.*certificate/i);
+      return true;
+    });
+    const store = newStore(undefined, [pem]);
+    assert.equal(store.bytesOf(await store.open().tree(file(url), fetching())).toString(), "secret");
+    const proxies = { HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+    const far = await store.open().tree(file("https://secure.invalid/y"), fetching({ proxies }));
+    assert.equal(store.bytesOf(far).toString(), "secret");
+    assert.deepEqual(connected, ["secure.invalid:443"]);
+  } finally {
+    for (const one of [server, proxy]) {
+      one.close();
+      one.closeAllConnections();
+    }
+  }
 });
 
 test("what was not used for two days is forgotten", async () => {

@@ -19,6 +19,7 @@ export interface HttpDownloadsParts {
   /** Takes an archive that `write` makes at a path into the store. */
   readonly receive: (write: (path: string) => Promise<void>, signal: AbortSignal) => Promise<FileTree>;
   readonly stallMs?: number;
+  readonly authorities?: readonly string[];
 }
 
 export interface HttpFile {
@@ -83,7 +84,8 @@ export class HttpDownloads {
   }
 
   #ask(url: string, { signal, proxies, authorization }: Work, headers: FileRequest["headers"]): Promise<FileAnswer> {
-    return requestFile({ url, headers, authorization, proxies, signal, stallMs: this.parts.stallMs ?? STALL_MS });
+    const { stallMs = STALL_MS, authorities } = this.parts;
+    return requestFile({ url, headers, authorization, proxies, signal, stallMs, authorities });
   }
 
   async #save(url: string, work: Work, first: FileAnswer): Promise<Fetched> {

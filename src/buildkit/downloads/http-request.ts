@@ -12,6 +12,8 @@ export interface FileRequest {
   readonly proxies: Proxies;
   /** Nothing has come for so long: it is given up. */
   readonly stallMs: number;
+  /** Certificates in PEM that servers are believed by; undefined: the system's and the ones that browsers trust. */
+  readonly authorities?: readonly string[] | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -113,7 +115,7 @@ async function ask(request: FileRequest, target: URL, authorization: string): Pr
   };
   let response: WebResponse;
   try {
-    const tls = url.protocol === "https:" ? { verify: true, ca: trusted() } : undefined;
+    const tls = url.protocol === "https:" ? { verify: true, ca: request.authorities ?? trusted() } : undefined;
     const proxy = proxyFor(url, request.proxies);
     response = await webFetch({ method: "GET", url: url.href, headers, tls, proxy, signal });
   } catch (error) {
@@ -153,7 +155,6 @@ const plainText = (error: unknown): string =>
 
 let authorities: readonly string[] | undefined;
 
-/** The system's and the ones that browsers trust. */
 function trusted(): readonly string[] {
   authorities ??= [...new Set([...rootCertificates, ...getCACertificates("system")])];
   return authorities;

@@ -22,7 +22,11 @@ export const buildRoutes = (ports: BuildPorts): readonly Route[] => [
     (kind): Route => ({
       method: "POST",
       path: `/${kind}`,
-      handler: (request, response) => passUpgraded(ports.builder, kind, { request, response }),
+      handler: async (request, response) => {
+        await passUpgraded(ports.builder, kind, { request, response });
+        // What its client built may be what is asked for next: events come a moment later.
+        if (kind === "grpc") await ports.images.reload();
+      },
     }),
   ),
 ];

@@ -30,7 +30,7 @@ export async function passUpgraded(
   await joined(client, builder.socket, builder.head);
 }
 
-/** Until either side has gone. Half-closes are passed on. */
+/** Until either side has gone. A client that ends its half has gone too: nobody speaks HTTP/2 on half a connection. */
 function joined(client: RawConnection, builder: Socket, head: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
@@ -43,8 +43,8 @@ function joined(client: RawConnection, builder: Socket, head: Buffer): Promise<v
     if (client.head.length > 0) builder.write(client.head);
     pass(client.socket, builder);
     pass(builder, client.socket);
-    if (client.ended) builder.end();
-    if (client.socket.destroyed || builder.destroyed) end();
+    client.socket.once("end", end);
+    if (client.ended || client.socket.destroyed || builder.destroyed) end();
   });
 }
 

@@ -56,6 +56,8 @@ export class Images implements ImageService {
 
   async resolve(reference: string, platform = ""): Promise<ResolvedImage> {
     await withDeadline(this.#filled.promise, FIRST_ANSWER_MS);
+    // What is being read anew may be the very name.
+    if (this.#reading) await withDeadline(this.#reading, FIRST_ANSWER_MS);
     // One that was built a moment ago may be on its way here: hull-containerd knows.
     if (!findImage(this.#catalog, reference)) await withDeadline(this.reload(), FIRST_ANSWER_MS);
     const image = this.get(reference);
