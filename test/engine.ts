@@ -3,8 +3,18 @@
  * talk to it. Disposing of it ends everything and leaves nothing.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { root } from "./tidy/source-tree.ts";
 
@@ -115,6 +125,16 @@ export class TestEngine implements AsyncDisposable {
   /** A scratch directory that goes with the engine. */
   path(name: string): string {
     return join(this.#directory, name);
+  }
+
+  /** Files in a scratch directory, by their paths in it: a build's context. */
+  directory(name: string, files: Readonly<Record<string, string>>): string {
+    const directory = this.path(name);
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(directory, path)), { recursive: true });
+      writeFileSync(join(directory, path), text);
+    }
+    return directory;
   }
 
   async startDaemon(): Promise<void> {

@@ -1,7 +1,7 @@
 /** What can be seen of builds: checks, reasons, history. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Ran, run, TestEngine, until } from "../engine.ts";
 import { root } from "../tidy/source-tree.ts";
@@ -14,14 +14,7 @@ after(async () => {
   await engine[Symbol.asyncDispose]();
 });
 
-function context(name: string, files: Readonly<Record<string, string>>): string {
-  const directory = engine.path(name);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
-  }
-  return directory;
-}
+const context = (name: string, files: Readonly<Record<string, string>>): string => engine.directory(name, files);
 
 const hull = (...args: string[]): Promise<Ran> => hullOn(engine, ...args);
 const hullOn = (where: TestEngine, ...args: string[]): Promise<Ran> =>

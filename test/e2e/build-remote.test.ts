@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { type GitServer, serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
 import { processesOf, type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
@@ -50,14 +50,7 @@ beforeEach(() => {
   seen.length = 0;
 });
 
-function context(name: string, files: Readonly<Record<string, string>>): string {
-  const directory = engine.path(name);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
-  }
-  return directory;
-}
+const context = (name: string, files: Readonly<Record<string, string>>): string => engine.directory(name, files);
 
 const buildAs = (buildkit: "0" | "1", options: RunOptions, args: readonly string[]): Promise<Ran> =>
   run(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { processesOf, type Ran, run, TestEngine, until } from "../engine.ts";
 import { root } from "../tidy/source-tree.ts";
@@ -14,15 +14,7 @@ after(async () => {
   await engine[Symbol.asyncDispose]();
 });
 
-/** Writes a context; returns its directory. */
-function context(name: string, files: Readonly<Record<string, string>>): string {
-  const directory = engine.path(name);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
-  }
-  return directory;
-}
+const context = (name: string, files: Readonly<Record<string, string>>): string => engine.directory(name, files);
 
 type Client = "docker" | "hull";
 const clients: readonly Client[] = ["docker", "hull"];

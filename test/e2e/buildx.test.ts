@@ -1,8 +1,8 @@
 /** The unmodified buildx on hulld: BuildKit's API as its own client speaks it. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
 import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
@@ -38,14 +38,7 @@ const buildxWith = (options: RunOptions, ...args: string[]): Promise<Ran> =>
   );
 const buildx = (...args: string[]): Promise<Ran> => buildxWith({}, ...args);
 
-function context(name: string, files: Readonly<Record<string, string>>): string {
-  const directory = engine.path(name);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
-  }
-  return directory;
-}
+const context = (name: string, files: Readonly<Record<string, string>>): string => engine.directory(name, files);
 
 test("buildx builds an image that runs; built again every step is cached and the image is the same", {
   skip,

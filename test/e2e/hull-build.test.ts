@@ -10,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
 import { root } from "../tidy/source-tree.ts";
@@ -23,15 +23,7 @@ after(async () => {
   await engine[Symbol.asyncDispose]();
 });
 
-/** Writes a context; returns its directory. */
-function context(name: string, files: Readonly<Record<string, string>>): string {
-  const directory = engine.path(name);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, path)), { recursive: true });
-    writeFileSync(join(directory, path), text);
-  }
-  return directory;
-}
+const context = (name: string, files: Readonly<Record<string, string>>): string => engine.directory(name, files);
 
 const buildWith = (options: RunOptions, ...args: string[]): Promise<Ran> =>
   run(

@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438
-#endif
+#include "system.h"
 
 enum { STAGE_BYTES = 256 * 1024, MOST_DIGITS = 12, MOST_LINE = 8 * 1024 };
 
@@ -36,11 +32,8 @@ size_t body_rest(const struct body *b) { return b->end - b->at; }
 
 int body_connection(int pid, int fd) {
   struct stat st;
-  int process = (int)syscall(SYS_pidfd_open, pid, 0);
-  if (process < 0) return -errno;
-  int got = (int)syscall(SYS_pidfd_getfd, process, fd, 0), error = got < 0 ? -errno : 0;
-  close(process);
-  if (error) return error;
+  int got = sys_descriptor_of(pid, fd);
+  if (got < 0) return got;
   if (fstat(got, &st) == 0 && S_ISSOCK(st.st_mode)) return got;
   close(got);
   return -ENOTSOCK;

@@ -34,13 +34,11 @@ static int open_directory(const char *place, int *pid) {
   uint64_t device, inode;
   char end;
   if (sscanf(place, "%d:%d:%" SCNu64 ":%" SCNu64 "%c", pid, &fd, &device, &inode, &end) != 4) return -EINVAL;
-  int process = (int)syscall(SYS_pidfd_open, *pid, 0);
-  if (process < 0) return -ESRCH;
-  int got = (int)syscall(SYS_pidfd_getfd, process, fd, 0), error = got < 0 ? -ESRCH : 0;
-  close(process);
-  if (error == 0 && (fstat(got, &st) || !S_ISDIR(st.st_mode) || st.st_dev != device || st.st_ino != inode)) error = -ESRCH;
-  if (error && got >= 0) close(got);
-  return error ? error : got;
+  int got = sys_descriptor_of(*pid, fd);
+  if (got < 0) return -ESRCH;
+  if (fstat(got, &st) == 0 && S_ISDIR(st.st_mode) && st.st_dev == device && st.st_ino == inode) return got;
+  close(got);
+  return -ESRCH;
 }
 
 /* The last of a line's numbers: the one for files. */
@@ -100,8 +98,7 @@ static int take_file(struct gather *g) {
   struct stat st;
   char end;
   if (sscanf(g->attributes, "%o %u %u %" SCNd64 "%c", &e.mode, &e.uid, &e.gid, &ns, &end) != 4 || e.mode > 07777) return -EINVAL;
-  e.seconds = ns / 1000000000 - (ns % 1000000000 < 0);
-  e.nanoseconds = (uint32_t)(ns - e.seconds * 1000000000);
+  index_time(&e, ns);
   int fd = open_file(g, g->path), error = fd < 0 ? fd : 0;
   if (fd < 0) return error;
   if (fstat(fd, &st) || !S_ISREG(st.st_mode)) error = -ENOENT; /* something else has its name now */

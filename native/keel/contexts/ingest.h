@@ -32,6 +32,7 @@ struct index {
 int index_xattrs(struct index_entry *entry, const struct tar_xattr *list, size_t count);
 /* Takes the entry's strings over. 0 or -errno. */
 int index_add(struct index *index, const struct index_entry *entry);
+void index_time(struct index_entry *entry, int64_t ns);
 /* Sorted, with the directories that the archive left out, hard links resolved; a new file. 0 or -errno with `problem`. */
 int index_write(struct index *index, const char *file);
 void index_free(struct index *index);

@@ -35,6 +35,11 @@ int index_xattrs(struct index_entry *e, const struct tar_xattr *list, size_t cou
   return 0;
 }
 
+void index_time(struct index_entry *e, int64_t ns) {
+  e->seconds = ns / 1000000000 - (ns % 1000000000 < 0);
+  e->nanoseconds = (uint32_t)(ns - e->seconds * 1000000000);
+}
+
 int index_add(struct index *index, const struct index_entry *entry) {
   if (index->count >= INGEST_MOST_ENTRIES) return -E2BIG;
   if (index->count == index->room) {

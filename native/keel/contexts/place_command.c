@@ -21,11 +21,6 @@ struct record {
 
 static bool read_field(struct record *r, size_t at) { return getdelim(&r->fields[at], &r->rooms[at], 0, stdin) > 0; }
 
-static void set_time(struct index_entry *e, int64_t ns) {
-  e->seconds = ns / 1000000000 - (ns % 1000000000 < 0);
-  e->nanoseconds = (uint32_t)(ns - e->seconds * 1000000000);
-}
-
 /* path | KIND MODE UID GID MTIME MAJOR MINOR XATTRS | link | source | SHA256 MODE UID GID MTIME or nothing | name | value ... */
 static int read_placement(struct record *r, struct placement *m) {
   int64_t ns;
@@ -37,14 +32,14 @@ static int read_placement(struct record *r, struct placement *m) {
   struct index_entry *e = &m->entry, *o = &m->object;
   if (sscanf(r->fields[1], "%c %o %u %u %" SCNd64 " %u %u %zu%c", &e->kind, &e->mode, &e->uid, &e->gid, &ns, &e->major, &e->minor, &e->xattr_count, &end) != 8) return -EINVAL;
   if (!strchr("fdlpcbsh", e->kind) || e->mode > 07777 || e->xattr_count > TAR_MOST_XATTRS) return -EINVAL;
-  set_time(e, ns);
+  index_time(e, ns);
   e->path = r->fields[0];
   e->link = r->fields[2];
   m->source = r->fields[3];
   m->has_object = *r->fields[4];
   if (m->has_object) {
     if (sscanf(r->fields[4], "%64[0-9a-f] %o %u %u %" SCNd64 "%c", o->sha256, &o->mode, &o->uid, &o->gid, &ns, &end) != 5 || strlen(o->sha256) != 64) return -EINVAL;
-    set_time(o, ns);
+    index_time(o, ns);
   }
   for (size_t i = 0; i < 2 * e->xattr_count; i++) {
     if (!read_field(r, FIELDS + i)) return -EINVAL;

@@ -1,5 +1,6 @@
 /* System calls that the C library lacks, and their structures as this program uses them. */
 #pragma once
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -16,6 +17,9 @@
 #endif
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
 #endif
 #ifndef SYS_mount_setattr
 #define SYS_mount_setattr 442
@@ -36,4 +40,12 @@ static inline int sys_fsconfig(int fd, unsigned command, const char *key, const 
 static inline int sys_fsmount(int fd, unsigned attributes) { return (int)syscall(SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes); }
 static inline int sys_mount_setattr(int fd, const char *path, unsigned flags, struct mount_attr *attributes) {
   return (int)syscall(SYS_mount_setattr, fd, path, flags, attributes, sizeof *attributes);
+}
+/* A copy of a process's descriptor (Linux 5.6), or -errno. */
+static inline int sys_descriptor_of(int pid, int fd) {
+  int process = (int)syscall(SYS_pidfd_open, pid, 0);
+  if (process < 0) return -errno;
+  int got = (int)syscall(SYS_pidfd_getfd, process, fd, 0), error = errno;
+  close(process);
+  return got < 0 ? -error : got;
 }

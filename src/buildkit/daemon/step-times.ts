@@ -2,10 +2,8 @@
  * When steps that only change the configuration were first made, by the digest of what they make: what makes an image of known steps
  * the same image again. Lifecycle: `openStepTimes` -> `at` ... -> disposal.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { HullError } from "../../platform/errors.ts";
+import type { DatabaseSync } from "node:sqlite";
+import { openTableFile } from "../table-file.ts";
 
 const SCHEMA_VERSION = 1;
 /** The oldest go first. */
@@ -42,28 +40,16 @@ export class StepTimes implements Disposable {
   }
 }
 
+/** As text: nanoseconds are more than a number holds. */
+const SCHEMA = "CREATE TABLE IF NOT EXISTS steps (step TEXT PRIMARY KEY, created TEXT NOT NULL) WITHOUT ROWID";
+
 /** Throws `failed-precondition` for a file of another schema. */
 export function openStepTimes(path: string): StepTimes {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  const sql = new DatabaseSync(path);
-  try {
-    const found = Number(sql.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-    if (found !== 0 && found !== SCHEMA_VERSION)
-      throw new HullError(
-        "failed-precondition",
-        `${path} has schema ${found}, this version knows ${SCHEMA_VERSION}: move the file away`,
-      );
-    sql.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-128;");
-    // As text: nanoseconds are more than a number holds.
-    sql.exec("CREATE TABLE IF NOT EXISTS steps (step TEXT PRIMARY KEY, created TEXT NOT NULL) WITHOUT ROWID");
-    sql.exec(`PRAGMA user_version=${SCHEMA_VERSION}`);
-    const times = new StepTimes(sql);
-    times.trim();
-    return times;
-  } catch (error) {
-    sql.close();
-    throw error;
-  }
+  const times = new StepTimes(
+    openTableFile({ path, version: SCHEMA_VERSION, schema: SCHEMA, synchronous: "OFF", cacheKb: 128 }),
+  );
+  times.trim();
+  return times;
 }
 
 /** The times of one build. `fresh`: what was made before counts for nothing (--no-cache). */

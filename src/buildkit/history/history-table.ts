@@ -2,10 +2,8 @@
  * What is known of builds, in SQLite; their logs and other large things are blobs, whose names and users are here.
  * Lifecycle: `openHistoryTable` -> reads and writes, each whole or not at all -> disposal.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
-import { HullError } from "../../platform/errors.ts";
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import { openTableFile } from "../table-file.ts";
 
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
@@ -132,21 +130,5 @@ const buildOf = (row: Record<string, SQLOutputValue>): BuildRow => ({
 });
 
 /** Throws `failed-precondition` for a file of another schema. */
-export function openHistoryTable(path: string): HistoryTable {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  const sql = new DatabaseSync(path);
-  try {
-    const found = Number(sql.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-    if (found !== 0 && found !== SCHEMA_VERSION)
-      throw new HullError(
-        "failed-precondition",
-        `${path} has schema ${found}, this version knows ${SCHEMA_VERSION}: move the file away`,
-      );
-    sql.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-128;");
-    sql.exec(`${SCHEMA}; PRAGMA user_version=${SCHEMA_VERSION}`);
-    return new HistoryTable(sql);
-  } catch (error) {
-    sql.close();
-    throw error;
-  }
-}
+export const openHistoryTable = (path: string): HistoryTable =>
+  new HistoryTable(openTableFile({ path, version: SCHEMA_VERSION, schema: SCHEMA, synchronous: "OFF", cacheKb: 128 }));

@@ -1,10 +1,8 @@
 /** The build cache's SQLite file. Lifecycle: `openCacheTable` -> reads and writes, each whole or not at all -> `close`. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
-import { HullError } from "../../platform/errors.ts";
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { KeyParts } from "../explain/differences.ts";
 import type { Vertex } from "../graph/vertex.ts";
+import { openTableFile } from "../table-file.ts";
 import type { Layer } from "./ports.ts";
 
 export const CACHE_SCHEMA = 1;
@@ -132,31 +130,8 @@ export class CacheTable implements Disposable {
 }
 
 /** Throws `failed-precondition` for a file of another schema. */
-export function openCacheTable(path: string): CacheTable {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  // Hashes of build arguments are nobody else's to guess at. What SQLite puts beside the file has its mode.
-  closeSync(openSync(path, "a", 0o600));
-  const sql = new DatabaseSync(path);
-  try {
-    sql.exec("PRAGMA busy_timeout=2000");
-    const found = Number(sql.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-    if (found !== 0 && found !== CACHE_SCHEMA) throw unknownSchema(path, found);
-    sql.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-1024;");
-    sql.exec(SCHEMA);
-    sql.exec(`PRAGMA user_version=${CACHE_SCHEMA}`);
-    return new CacheTable(sql);
-  } catch (error) {
-    sql.close();
-    throw error;
-  }
-}
-
-const unknownSchema = (path: string, found: number): HullError =>
-  new HullError(
-    "failed-precondition",
-    `${path} has schema ${found}, this version knows ${CACHE_SCHEMA}: start the hull-buildkitd that wrote it, or move the file away`,
-    { facts: { path, schema: found } },
-  );
+export const openCacheTable = (path: string): CacheTable =>
+  new CacheTable(openTableFile({ path, version: CACHE_SCHEMA, schema: SCHEMA, synchronous: "NORMAL", cacheKb: 1024 }));
 
 const textOf = (value: SQLOutputValue | undefined): string | undefined =>
   typeof value === "string" ? value : undefined;

@@ -16,8 +16,9 @@ import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { ResponseStream } from "../http/response-stream.ts";
 import { type ImagePorts, scopeOf } from "./ports.ts";
-import { barLine, plainLine, withErrorsInBand } from "./progress.ts";
+import { withErrorsInBand } from "./progress.ts";
 import { registryAuth } from "./registry-auth.ts";
+import { announceTransfer, type LayerWords, layerLine } from "./transfer-lines.ts";
 
 export async function pullImages(ports: ImagePorts, request: ApiRequest, response: ApiResponse): Promise<void> {
   const reference = wantedReference(request.query.text("fromImage"), request.query.text("tag"));
@@ -94,12 +95,12 @@ async function pullOne(
   for await (const { step } of steps) {
     if (step.case === "resolved")
       await lines.line({ status: `Pulling from ${named.path}`, id: named.digest ?? named.tag });
-    else if (step.case === "layer") await lines.line(layerLine(step.value));
+    else if (step.case === "layer") await lines.line(layerLine(step.value, words));
     else if (step.case === "notice") await lines.line({ status: step.value });
     else if (step.case === "pulled") {
       const { digest, changed } = step.value;
       await images.reload();
-      announce(images, named);
+      announceTransfer(images, "pull", named);
       await lines.line({ status: `Digest: ${digest}` });
       const what = changed ? "Downloaded newer image for" : "Image is up to date for";
       await lines.line({ status: `Status: ${what} ${familiarReference(named)}` });
@@ -107,33 +108,14 @@ async function pullOne(
   }
 }
 
-function announce(images: ImagePorts["images"], reference: Reference): void {
-  const image = images.catalog.byName.get(formatReference(reference));
-  const attributes = { ...image?.labels, name: familiarRepository(reference) };
-  images.parts.events.publish({ type: "image", action: "pull", id: familiarReference(reference), attributes });
-}
-
-const plainWords: Readonly<Record<string, string>> = {
-  pulling: "Pulling fs layer",
-  waiting: "Waiting",
-  verifying: "Verifying Checksum",
-  downloaded: "Download complete",
-  pulled: "Pull complete",
-  exists: "Already exists",
+const words: LayerWords = {
+  bars: { downloading: "Downloading", extracting: "Extracting" },
+  plain: {
+    pulling: "Pulling fs layer",
+    waiting: "Waiting",
+    verifying: "Verifying Checksum",
+    downloaded: "Download complete",
+    pulled: "Pull complete",
+    exists: "Already exists",
+  },
 };
-
-interface WireLayer {
-  readonly id: string;
-  readonly state: string;
-  readonly current: bigint;
-  readonly total: bigint;
-}
-
-function layerLine({ id, state, current, total }: WireLayer): object {
-  const short = id.replace("sha256:", "").slice(0, 12);
-  const bytes = { current: Number(current), total: Number(total) };
-  if (state === "downloading") return barLine("Downloading", short, bytes);
-  if (state === "extracting") return barLine("Extracting", short, bytes);
-  if (state === "retrying") return plainLine(`Retrying in ${current} second${current === 1n ? "" : "s"}`, short);
-  return plainLine(plainWords[state] ?? state, short);
-}

@@ -1,7 +1,6 @@
 /** POST /images/{name}/push: one tag or all of a repository's, in dockerd's lines. */
 import { call } from "../../containerd/client.ts";
 import {
-  familiarReference,
   familiarRepository,
   formatReference,
   parseReference,
@@ -15,8 +14,9 @@ import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { ResponseStream } from "../http/response-stream.ts";
 import { type ImagePorts, scopeOf } from "./ports.ts";
-import { barLine, plainLine, withErrorsInBand } from "./progress.ts";
+import { withErrorsInBand } from "./progress.ts";
 import { registryAuth } from "./registry-auth.ts";
+import { announceTransfer, type LayerWords, layerLine } from "./transfer-lines.ts";
 
 export async function pushImages(ports: ImagePorts, request: ApiRequest, response: ApiResponse): Promise<void> {
   const repository = parseReference(request.param("name"));
@@ -64,42 +64,23 @@ async function pushOne({ images }: ImagePorts, request: ApiRequest, { reference,
   const { registries } = images.parts.containerd;
   const steps = patientStream(() => registries.push(wanted, call(scopeOf(request))));
   for await (const { step } of steps) {
-    if (step.case === "layer") await stream.line(layerLine(step.value));
+    if (step.case === "layer") await stream.line(layerLine(step.value, words));
     if (step.case !== "pushed") continue;
     const { digest, size } = step.value;
     await images.reload();
-    announce(images, named);
+    announceTransfer(images, "push", named);
     await stream.line({ status: `${named.tag}: digest: ${digest} size: ${size}` });
     await stream.line({ progressDetail: {}, aux: { Tag: named.tag, Digest: digest, Size: Number(size) } });
   }
 }
 
-function announce(images: ImagePorts["images"], reference: Reference): void {
-  const image = images.catalog.byName.get(formatReference(reference));
-  const attributes = { ...image?.labels, name: familiarRepository(reference) };
-  images.parts.events.publish({ type: "image", action: "push", id: familiarReference(reference), attributes });
-}
-
-const plainWords: Readonly<Record<string, string>> = {
-  preparing: "Preparing",
-  waiting: "Waiting",
-  pushed: "Pushed",
-  exists: "Layer already exists",
-  skipped: "Skipped foreign layer",
+const words: LayerWords = {
+  bars: { pushing: "Pushing" },
+  plain: {
+    preparing: "Preparing",
+    waiting: "Waiting",
+    pushed: "Pushed",
+    exists: "Layer already exists",
+    skipped: "Skipped foreign layer",
+  },
 };
-
-interface WireLayer {
-  readonly id: string;
-  readonly state: string;
-  readonly current: bigint;
-  readonly total: bigint;
-  readonly from: string;
-}
-
-function layerLine({ id, state, current, total, from }: WireLayer): object {
-  const short = id.replace("sha256:", "").slice(0, 12);
-  if (state === "pushing") return barLine("Pushing", short, { current: Number(current), total: Number(total) });
-  if (state === "retrying") return plainLine(`Retrying in ${current} second${current === 1n ? "" : "s"}`, short);
-  if (state === "mounted") return plainLine(`Mounted from ${from}`, short);
-  return plainLine(plainWords[state] ?? state, short);
-}
