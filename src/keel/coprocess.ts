@@ -39,7 +39,11 @@ export class Coprocess {
       resolve();
     };
     this.#child.once("error", (error) => gone(`keel serve can't run: ${error.message}`));
-    this.#child.once("exit", (code, signal) => gone(`keel serve ended (${signal ?? `exit code ${code}`})`));
+    this.#child.once("exit", (code, signal) =>
+      gone(
+        `keel serve ended (${signal ?? `exit code ${code}`}) in the middle of this, and is started again: try again`,
+      ),
+    );
     this.#child.stdout!.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#child.stdin!.on("error", () => undefined); // its end is reported by "exit"
   }

@@ -1,6 +1,6 @@
 /** File work below a layer's root, done by processes of keel; several directories are looked at through a mount that keel makes. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { operation } from "../../keel/plan.ts";
@@ -43,6 +43,24 @@ const refusals: ReadonlySet<string> = new Set([
 export class KeelFiles implements Files {
   constructor(private readonly options: KeelFilesOptions) {
     mkdirSync(options.scratch, { recursive: true, mode: 0o700 });
+  }
+
+  /** Ends what a builder that was killed looked at. What is mounted is never removed by its path. */
+  async recover(): Promise<void> {
+    for (const entry of readdirSync(this.options.scratch, { withFileTypes: true })) {
+      const path = join(this.options.scratch, entry.name);
+      if (!entry.isDirectory()) {
+        await rm(path, { force: true });
+        continue;
+      }
+      const unmount = operation(
+        "umount",
+        { target: path, flags: MNT_DETACH },
+        { tolerate: ["EINVAL"], cause: "files of a builder that was killed" },
+      );
+      await this.options.keel.run([unmount]);
+      rmdirSync(path);
+    }
   }
 
   async place(

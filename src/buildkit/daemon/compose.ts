@@ -61,6 +61,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const layers = new SnapshotLayers(containerd, snapshotter, keel);
   await layers.recover();
   const files = new KeelFiles({ keel, scratch: join(execRoot, "buildkit/files") });
+  await files.recover();
   const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn });
   await contexts.recover();
   const downloads = await openDownloads({ directory: own, contexts, keel, env: process.env });

@@ -104,7 +104,7 @@ export class SnapshotLayers implements Layers, Holds {
     const top = layer.layers.at(-1);
     if (top === undefined || top.empty) return base;
     const name = chainOf(base.chainId, parseDigest(top.diffId));
-    if (await this.#stat(name)) return { chainId: name, layers: [...base.layers, top] };
+    if (await this.#keep(name)) return { chainId: name, layers: [...base.layers, top] };
     await using open = await this.prepare(base, signal);
     const [from = ""] = await this.directories(layer);
     await this.keel.run([operation("copyTree", { from, to: open.upper }, { cause: "COPY --link" })]);
@@ -155,6 +155,21 @@ export class SnapshotLayers implements Layers, Holds {
       { info: { name, labels }, updateMask: { paths: ["labels"] }, snapshotter: "" },
       call({}),
     );
+  }
+
+  /** As one that was just committed: until it is held by the lease. False: there is none. */
+  async #keep(name: string): Promise<boolean> {
+    const labels = { [ROOT]: "build" };
+    try {
+      await this.containerd.snapshots.update(
+        { info: { name, labels }, updateMask: { paths: [`labels.${ROOT}`] }, snapshotter: "" },
+        call({}),
+      );
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== "not-found") throw error;
+      return false;
+    }
   }
 
   async #stat(name: string) {

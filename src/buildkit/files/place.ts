@@ -43,8 +43,16 @@ export function placeSelection({ sources }: Selection, destination: Destination)
   return sorted.map((placement) => withLivingLink(placed, placement));
 }
 
-/** Missing parents of the destination get this. */
-export const parentOwner = ({ owner }: Pick<Destination, "owner">): OwnerIds => owner ?? { uid: 0, gid: 0 };
+const ROOT: OwnerIds = { uid: 0, gid: 0 };
+
+/** Missing parents of the destination get this: with dockerd's own builder root's, where it is a directory that makes them. */
+export function parentOwner(
+  { sources }: Selection,
+  { owner, dialect }: Pick<Destination, "owner" | "dialect">,
+): OwnerIds {
+  const byDirectory = dialect === "classic" && sources[0]?.entry.kind === "directory";
+  return byDirectory ? ROOT : (owner ?? ROOT);
+}
 
 /** "/a/" and "/a/." are directories, whatever is there. */
 export const namesDirectory = (text: string): boolean => /(?:^|\/)\.?$/.test(text);
@@ -79,7 +87,7 @@ function ofDirectory({ entry, contents }: SelectedSource, destination: Destinati
       path: resolved.path,
       mode: modeOfMadeDirectories(chmod),
       xattrs: [],
-      ...parentOwner(destination),
+      ...(destination.owner ?? ROOT),
     };
     top.push({ path: resolved.path, entry: made, sourcePath: entry.path });
   }

@@ -136,8 +136,21 @@ test("a destination made for a directory has 0755 or an octal --chmod, not the s
   assert.deepEqual(modes(undefined), ["755 5:6", "640 5:6"]);
   assert.deepEqual(modes("0600"), ["600 5:6", "600 5:6"]);
   assert.deepEqual(modes("go=u"), ["755 5:6", "666 5:6"]);
-  assert.deepEqual(parentOwner({ owner: undefined }), { uid: 0, gid: 0 });
   assert.deepEqual(["/a/", "/a/.", "/", "/a", "/a."].map(namesDirectory), [true, true, true, false, false]);
+});
+
+test("missing parents of a destination are the new owner's; with dockerd's builder root's where a directory makes them", () => {
+  const owner = { uid: 5, gid: 6 };
+  const made = (sources: string[], dialect: Destination["dialect"], given: Destination["owner"]) => {
+    const { uid, gid } = parentOwner(selectSources(context, { ...plain, sources }), { owner: given, dialect });
+    return `${uid}:${gid}`;
+  };
+  assert.equal(made(["src"], "buildkit", undefined), "0:0");
+  assert.equal(made(["src"], "buildkit", owner), "5:6");
+  assert.equal(made(["src"], "classic", owner), "0:0");
+  assert.equal(made(["README.md"], "classic", owner), "5:6");
+  assert.equal(made(["README.md", "src"], "classic", owner), "5:6");
+  assert.equal(made(["src", "README.md"], "classic", owner), "0:0");
 });
 
 test("hard links stay links among what is copied together", () => {

@@ -7,7 +7,7 @@ import { commandOf } from "./run-command.ts";
 import { planMounts } from "./run-mounts.ts";
 import { recorded, recordedChange, type StageState, type StageWork, shellOf } from "./stage-state.ts";
 import { commandVariables } from "./variables.ts";
-import type { RunVertex } from "./vertex.ts";
+import type { RunMount, RunVertex } from "./vertex.ts";
 
 /** What all vertices of an instruction say alike. */
 export const vertexBase = (state: StageState, work: StageWork, name: string) => ({
@@ -63,7 +63,7 @@ export function applyRun(instruction: RunInstruction, state: StageState, work: S
     uncachedEnv: variables.uncached,
     workingDirectory: state.config.workingDirectory || "/",
     user: state.config.user,
-    mounts,
+    mounts: classic ? volumesOf(state) : mounts,
     network: networkOf(instruction, work),
     security: instruction.security === "insecure" ? "insecure" : "sandbox",
     hostname: work.request.buildArgs.BUILDKIT_SANDBOX_HOSTNAME || (work.request.hostname ?? ""),
@@ -75,6 +75,10 @@ export function applyRun(instruction: RunInstruction, state: StageState, work: S
   const command = classic ? text : [`RUN ${text.join(" ")} # buildkit`];
   return recorded(state, { command, what: "run" }, after);
 }
+
+/** Of dockerd's own builder commands have their image's volumes, each time anew. */
+const volumesOf = ({ config }: StageState): readonly RunMount[] =>
+  (config.volumes ?? []).map((path) => ({ kind: "volume", target: posix.resolve("/", path) }));
 
 /** Secrets that are environment variables are shown as "****". */
 const withMasked = (state: StageState, names: readonly string[]): StageState =>

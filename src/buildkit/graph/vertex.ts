@@ -173,6 +173,8 @@ export type RunMount =
     }
   /** sizeBytes 0: the kernel's default. */
   | { readonly kind: "tmpfs"; readonly target: string; readonly sizeBytes: number }
+  /** Of the image's configuration, where dockerd's own builder runs the command: what is written to it is no part of the layer. */
+  | { readonly kind: "volume"; readonly target: string }
   | {
       readonly kind: "secret";
       readonly id: string;

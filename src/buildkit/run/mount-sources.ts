@@ -77,6 +77,8 @@ function prepareOne(request: MountRequest, gathered: Gathered, { mount, director
       return bind(request, gathered, { mount, directories, i });
     case "cache":
       return cache(request, gathered, { mount, directories });
+    case "volume":
+      return volume(request, gathered, { target: mount.target, directories, i });
     case "tmpfs":
       gathered.mounts.push(mount);
       return Promise.resolve();
@@ -108,6 +110,25 @@ async function bind(
   ground.push(...view.operations);
   const { source, target, writable } = mount;
   mounts.push({ kind: "inside", root: view.path, path: source || "/", target, readOnly: !writable });
+}
+
+interface Volume {
+  readonly target: string;
+  readonly directories: readonly string[];
+  readonly i: number;
+}
+
+/** A copy of what the image has there, or an empty directory: for this command alone. */
+async function volume(request: MountRequest, gathered: Gathered, { target, directories, i }: Volume): Promise<void> {
+  if (directories.length > 0) {
+    const from = request.vertex.base;
+    const mount: Mount<"bind"> = { kind: "bind", from, source: target, target, writable: true };
+    return bind(request, gathered, { mount, directories, i });
+  }
+  const path = `${request.scratch}/${i}`;
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, 0o755);
+  gathered.mounts.push({ kind: "own", path, target, readOnly: false });
 }
 
 /** With the attributes of the directory that it covers. */

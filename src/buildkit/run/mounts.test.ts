@@ -102,6 +102,18 @@ test("a tmpfs has its size and is no part of the layer", async () => {
   assert.deepEqual([ran.stdout, pathsBelow(ran.layer.upper)], ["2048\n", []]);
 });
 
+test("what is written to a volume is thrown away; where the image has none its directory stays in the layer", async () => {
+  const image = tree("image", { "data/old": "old" });
+  const script =
+    "cat /data/old; echo new > /data/old; echo x > /data/made; echo y > /new/volume/made; cat /data/old; ls /new/volume";
+  const ran = await builder.run(script, {
+    mounts: [ready({ kind: "volume", target: "/data" }, [image]), ready({ kind: "volume", target: "/new/volume" }, [])],
+  });
+  assert.equal(ran.stdout, "oldnew\nmade\n");
+  assert.deepEqual(readdirSync(join(image, "data")), ["old"]);
+  assert.deepEqual(pathsBelow(ran.layer.upper).toSorted(), ["data", "new", "new/volume"]);
+});
+
 const TEXT = "hunter2-8c1f03d4a7";
 const secrets = { ...noSecrets, secret: async (id: string) => (id === "token" ? Buffer.from(TEXT) : undefined) };
 

@@ -81,7 +81,7 @@ export class CommandRunner implements Runner {
       ...{ layer, vertex, options, id, cgroupsPath, directory, facts: this.#facts },
       hostname: vertex.hostname || id.slice(0, 12),
       onReady: () => {
-        stubs = findStubs({ ...layer, known, workingDirectory: vertex.workingDirectory || "/" });
+        stubs = findStubs({ ...layer, known, kept: [vertex.workingDirectory || "/", ...volumesOf(options)] });
       },
       onMeasured: (steps) => {
         if (options.span) this.#options.tracer?.steps(options.span, steps);
@@ -130,6 +130,9 @@ export class CommandRunner implements Runner {
     this.#endings.add(ending);
   }
 }
+
+const volumesOf = ({ mounts }: RunOptions): readonly string[] =>
+  mounts.flatMap(({ mount }) => (mount.kind === "volume" ? [mount.target] : []));
 
 /** overlayfs marks the work directory of a volatile mount, and would refuse another mount of it. */
 function forgetVolatile(work: string): void {

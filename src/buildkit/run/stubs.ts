@@ -29,16 +29,16 @@ export interface StubRequest {
   readonly lowers: readonly string[];
   /** What was in the layer before, and is none of ours. */
   readonly known: ReadonlySet<string>;
-  /** It and its parents are the image's when they had to be made. */
-  readonly workingDirectory: string;
+  /** They and their parents are the image's when they had to be made: the working directory, volumes of dockerd's own builder. */
+  readonly kept: readonly string[];
 }
 
 /** Everything that the preparation of the command has made. Looks at a handful of entries. */
-export function findStubs({ upper, lowers, known, workingDirectory }: StubRequest): Stub[] {
-  const kept = join("/", workingDirectory, "/");
+export function findStubs({ upper, lowers, known, kept }: StubRequest): Stub[] {
+  const keeps = kept.map((path) => join("/", path, "/"));
   return pathsBelow(upper).flatMap((path) => {
     const base = inBase(lowers, path);
-    if (known.has(path) || (base === undefined && kept.startsWith(`/${path}/`))) return [];
+    if (known.has(path) || (base === undefined && keeps.some((kept) => kept.startsWith(`/${path}/`)))) return [];
     return [{ path, before: lstatSync(join(upper, path), { bigint: true }), base }];
   });
 }

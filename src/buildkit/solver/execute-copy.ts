@@ -42,8 +42,9 @@ async function fill({ vertex, source, layer, work }: Copying): Promise<void> {
   };
   const { archives, others } = await split(vertex, source);
   if (others.length > 0 || archives.length === 0) {
-    const placements = placeSelection({ sources: others }, destination);
-    await files.place(layer, source.tree, placements, { parentOwner: parentOwner(destination), signal });
+    const selection = { sources: others };
+    const placements = placeSelection(selection, destination);
+    await files.place(layer, source.tree, placements, { parentOwner: parentOwner(selection, destination), signal });
   }
   // dockerd's own builder leaves the owners of what it unpacks as they are.
   const owner = vertex.dialect === "classic" ? undefined : given;

@@ -131,7 +131,7 @@ export interface Secrets {
 /** A mount of RUN whose source is ready. */
 export interface ReadyMount {
   readonly mount: RunMount;
-  /** bind: the directories of its source, top first, or where a context's files are laid out. */
+  /** bind: the directories of its source, top first, or where a context's files are laid out. volume: those that have its target; empty where none has. */
   readonly directories: readonly string[];
 }
 

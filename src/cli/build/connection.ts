@@ -1,6 +1,7 @@
 /** Connections to the engine that become HTTP/2: POST /grpc, on which we ask, and POST /session, on which we are asked. */
 import { connect, type Socket } from "node:net";
 import { HullError } from "../../platform/errors.ts";
+import { cutOff } from "../../platform/grpc/call-failure.ts";
 import { GrpcTransport } from "../../platform/grpc/transport.ts";
 import type { Endpoint } from "../../platform/http-client.ts";
 import type { EngineAddress } from "../engine-address.ts";
@@ -35,7 +36,7 @@ export async function upgradeToHttp2(
 export function transportOn(socket: Socket, headers: Readonly<Record<string, string>> = {}): GrpcTransport {
   let isTaken = false;
   const dial = (): Socket => {
-    if (isTaken) throw new HullError("unavailable", "the engine closed the connection");
+    if (isTaken) throw cutOff("the engine", "the build", new Error("it is closed"));
     isTaken = true;
     return socket;
   };

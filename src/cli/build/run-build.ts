@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { Control, SolveRequestSchema, type StatusResponse } from "../../buildkit/gen/moby/buildkit/v1/control_pb.ts";
 import { HullError } from "../../platform/errors.ts";
+import { isCutOff } from "../../platform/grpc/call-failure.ts";
 import type { GrpcTransport } from "../../platform/grpc/transport.ts";
 import type { EngineAddress } from "../engine-address.ts";
 import { transportOn, upgradeToHttp2 } from "./connection.ts";
@@ -76,13 +77,23 @@ export async function runBuild(order: BuildOrder): Promise<BuildAnswer> {
       (connection) => connection.destroy(),
       () => undefined,
     );
-    throw error instanceof HullError && error.code === "internal" && served !== undefined && error.message === ""
-      ? served
-      : error;
+    throw whyOf(error, served);
   } finally {
     await display.end();
     socket.destroy();
   }
+}
+
+/** `served`: what our own services failed of, which the daemon may not have words for. */
+function whyOf(error: unknown, served: unknown): unknown {
+  if (isCutOff(error))
+    return new HullError(
+      "unavailable",
+      "hull-buildkitd or hulld ended in the middle of the build: what was finished is kept, so run the build again",
+      { cause: error },
+    );
+  const isSilent = error instanceof HullError && error.code === "internal" && error.message === "";
+  return isSilent && served !== undefined ? served : error;
 }
 
 interface Ids {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { linkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { chainIds, digestOf, parseDigest } from "../../oci/digest.ts";
@@ -73,6 +73,41 @@ test("the same contents on the same parent are one snapshot; nothing in it is no
   // Times differ by the clock at most in what a layer does not keep, or they are two layers.
   const names = snapshotter.list(NS).map(({ name }) => name);
   assert.deepEqual(new Set(names), new Set([first.chainId, again.chainId]));
+});
+
+test("a layer that there is already, or that another is just making, gets the labels of who makes it too", async () => {
+  await using shop = await openWorkshop();
+  const { stores, kernel } = shop.tools;
+  const snapshotter = stores.snapshotters.default;
+  const prepare = async (key: string) => {
+    await snapshotter.prepare(NS, { key, parent: "" });
+    const { layer } = snapshotter.paths(NS, key);
+    writeFileSync(join(layer, "a"), "the same");
+    for (const path of [join(layer, "a"), layer]) utimesSync(path, 1e9, 1e9);
+  };
+  const make = (key: string, labels: Readonly<Record<string, string>>) =>
+    commitLayer({ stores, kernel }, { namespace: NS, key, snapshotter, labels });
+  await prepare("0");
+  const { chainId } = await make("0", {});
+  const keys = ["1", "2", "3"];
+  for (const key of keys) await prepare(key);
+  const made = await Promise.all(keys.map((key) => make(key, { [`by ${key}`]: "" })));
+  assert.deepEqual(new Set(made.map((one) => one.chainId)), new Set([chainId]));
+  assert.deepEqual(
+    snapshotter.list(NS).map(({ name }) => name),
+    [chainId],
+  );
+  const { labels } = snapshotter.stat(NS, chainId);
+  assert.deepEqual(
+    Object.keys(labels)
+      .filter((name) => name.startsWith("by "))
+      .sort(),
+    ["by 1", "by 2", "by 3"],
+  );
+  await snapshotter.remove(NS, chainId);
+  for (const key of keys) await prepare(key);
+  await Promise.all(keys.map((key) => make(key, { [`by ${key}`]: "" })));
+  assert.equal(Object.keys(snapshotter.stat(NS, chainId).labels).filter((name) => name.startsWith("by ")).length, 3);
 });
 
 test("files that have names outside of the layer too are plain files of it, two names inside are a link", async () => {

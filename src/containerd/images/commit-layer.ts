@@ -1,4 +1,5 @@
 /** An active snapshot becomes a layer: hashed, committed under its chain, and known as a blob whose bytes are made when they are asked for. */
+import { setTimeout as delay } from "node:timers/promises";
 import { operation } from "../../keel/plan.ts";
 import { chainIds, type Digest, digestOfHash, parseDigest } from "../../oci/digest.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
@@ -61,15 +62,42 @@ export async function commitLayer(
   return { diffId, chainId, tarBytes, unpackedBytes };
 }
 
+/** Whoever made it: from then on it has these labels, so that it is not collected before its new user holds it. */
 async function commitOnce(
-  { namespace, key, snapshotter, span }: CommitLayerRequest,
+  { namespace, key, snapshotter, span, signal }: CommitLayerRequest,
   name: Digest,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      await snapshotter.commit(namespace, { name, key, labels }, { parent: span });
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "already-exists") throw error;
+    }
+    if (labelled(snapshotter, { namespace, name, labels })) break;
+    await delay(CLAIMED_MS); // Somebody else is just making it, or it was just removed.
+  }
+  await snapshotter.remove(namespace, key);
+}
+
+const CLAIMED_MS = 5;
+
+interface Labelling {
+  readonly namespace: string;
+  readonly name: Digest;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** False: there is none. */
+function labelled(snapshotter: Snapshotter, { namespace, name, labels }: Labelling): boolean {
   try {
-    await snapshotter.commit(namespace, { name, key, labels }, { parent: span });
+    const before = snapshotter.stat(namespace, name);
+    snapshotter.label(namespace, name, { ...before.labels, ...labels });
+    return true;
   } catch (error) {
-    if (codeOf(error) !== "already-exists") throw error;
-    await snapshotter.remove(namespace, key);
+    if (codeOf(error) !== "not-found") throw error;
+    return false;
   }
 }

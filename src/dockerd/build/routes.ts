@@ -1,7 +1,7 @@
 /** /build, /build/cancel, /build/prune, /session, /grpc: hull-buildkitd's, passed through. */
 import type { BuiltImages, PruneAnswer } from "../../buildkit/api.ts";
 import { jsonOf } from "../../buildkit/client.ts";
-import { HullError } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import type { ApiRequest } from "../http/request.ts";
 import type { ApiResponse } from "../http/response.ts";
 import type { Route } from "../http/route.ts";
@@ -40,7 +40,13 @@ async function build({ builder, images }: BuildPorts, request: ApiRequest, respo
 /** What was built is known before the client asks for it. */
 async function take(images: Images, { built }: BuiltImages): Promise<void> {
   if (built.length === 0) return;
-  await images.reload();
+  try {
+    await images.reload();
+  } catch (error) {
+    // It is all read again when hull-containerd is back; the image is there.
+    if (codeOf(error) !== "unavailable") throw error;
+    return;
+  }
   for (const { id, tags } of built) {
     const image = images.catalog.byId.get(id);
     if (!image) continue; // Removed again meanwhile.

@@ -18,12 +18,17 @@ export function codeOfAnswer(status: number, named: string | undefined): ErrorCo
   return codes.get(status) ?? "internal";
 }
 
+const CUT_FACT = "cutOff";
+
+/** The connection ended, whatever the other side would have said. */
+export const isCutOff = (error: unknown): boolean => error instanceof HullError && CUT_FACT in error.facts;
+
 /** A call that was cut off. A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
 export function cutOff(peer: string, method: string, cause: Error): HullError {
   const refused = /\bconnect (?:ECONNREFUSED|ENOENT)\b/.exec(cause.message)?.[0];
   const message =
     refused === undefined
-      ? `${method}: ${cause.message}`
+      ? `${peer} ended the connection in the middle of ${method} (${cause.message}): try again`
       : `${peer} does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
-  return new HullError("unavailable", message, { cause });
+  return new HullError("unavailable", message, { cause, facts: { [CUT_FACT]: method } });
 }

@@ -34,8 +34,17 @@ export interface GrpcTransportOptions {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** What of an answer is still on its way through the streams when its connection ends gets this long. */
+const LAST_BYTES_MS = 100;
+
+interface Connected {
+  readonly session: http2.ClientHttp2Session;
+  /** Not over yet. */
+  readonly exchanges: Set<Exchange>;
+}
+
 export class GrpcTransport implements Transport, AsyncDisposable {
-  #session: http2.ClientHttp2Session | undefined;
+  #connected: Connected | undefined;
 
   constructor(private readonly options: GrpcTransportOptions) {}
 
@@ -86,13 +95,13 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#session?.destroy();
-    this.#session = undefined;
+    this.#connected?.session.destroy();
+    this.#connected = undefined;
   }
 
-  #open(request: OpenRequest): Exchange {
-    const { method, signal, timeoutMs, headers } = request;
-    const stream = this.#connected().request({
+  #open({ method, signal, timeoutMs, headers }: OpenRequest): Exchange {
+    const { peer } = this.options;
+    const { stream, exchanges } = this.#request(method.name, {
       ...this.options.headers,
       ...headers,
       ":method": "POST",
@@ -101,22 +110,63 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       te: "trailers",
       ...(timeoutMs !== undefined && { "grpc-timeout": formatTimeout(timeoutMs) }),
     });
-    return new Exchange(stream, { peer: this.options.peer, name: method.name, signal, timeoutMs });
+    const exchange = new Exchange(stream, { peer, name: method.name, signal, timeoutMs });
+    exchanges.add(exchange);
+    stream.once("close", () => exchanges.delete(exchange));
+    return exchange;
   }
 
-  #connected(): http2.ClientHttp2Session {
-    if (this.#session && !this.#session.closed && !this.#session.destroyed) return this.#session;
-    const session = http2.connect("http://localhost", { createConnection: this.options.dial });
-    const forget = (): void => {
-      if (this.#session === session) this.#session = undefined;
-    };
-    // Streams of the connection are told too; their callers hear of it.
-    session.on("error", forget);
-    session.on("close", forget);
-    session.on("goaway", forget);
-    this.#session = session;
-    return session;
+  /** A connection that takes no more streams, because it ends, gives way to another. */
+  #request(name: string, headers: http2.OutgoingHttpHeaders): Opened {
+    const connected = this.#connection();
+    try {
+      return { stream: connected.session.request(headers), exchanges: connected.exchanges };
+    } catch {
+      if (this.#connected === connected) this.#connected = undefined;
+    }
+    const { session, exchanges } = this.#connection();
+    try {
+      return { stream: session.request(headers), exchanges };
+    } catch (error) {
+      throw cutOff(this.options.peer, name, error as Error);
+    }
   }
+
+  #connection(): Connected {
+    const known = this.#connected;
+    if (known && !known.session.closed && !known.session.destroyed) return known;
+    const { dial, peer } = this.options;
+    const socket = dial();
+    if (socket.destroyed) throw cutOff(peer, "the first call", new Error("it is closed"));
+    const session = http2.connect("http://localhost", { createConnection: () => socket });
+    const connected: Connected = { session, exchanges: new Set() };
+    const forget = (): void => {
+      if (this.#connected === connected) this.#connected = undefined;
+    };
+    let why = new Error("the connection ended");
+    // Not every stream is told by its session, one that was just being opened is not.
+    const ended = (): void => {
+      forget();
+      const open = [...connected.exchanges].filter((exchange) => !exchange.isAnswered);
+      if (open.length === 0) return;
+      setTimeout(() => {
+        for (const exchange of open) exchange.cut(why);
+      }, LAST_BYTES_MS);
+    };
+    const failed = (error: Error): void => {
+      why = error;
+      forget();
+    };
+    session.on("error", failed).on("goaway", forget).once("close", ended);
+    // Of one that is paused the runtime reads answers, but not that it ends: its calls would wait for ever.
+    socket.on("error", failed).once("close", ended).resume();
+    this.#connected = connected;
+    return connected;
+  }
+}
+
+interface Opened extends Pick<Connected, "exchanges"> {
+  readonly stream: http2.ClientHttp2Stream;
 }
 
 export interface ConverseOptions {
@@ -144,6 +194,7 @@ class Exchange {
   #ended = false;
   #closed = false;
   #wake: () => void = () => {};
+  readonly #unwatch: () => void;
 
   constructor(
     readonly stream: http2.ClientHttp2Stream,
@@ -168,12 +219,11 @@ class Exchange {
       this.#wake();
     });
     stream.on("error", (error) => this.#fail(cutOff(peer, name, error)));
-    stream.on("close", () => {
+    this.#unwatch = () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);
-      this.#closed = true;
-      this.#wake();
-    });
+    };
+    stream.on("close", () => this.#close());
     if (signal?.aborted) aborted();
   }
 
@@ -183,7 +233,7 @@ class Exchange {
       for (;;) {
         for (let next = this.#queue.shift(); next; next = this.#queue.shift()) yield next;
         if (this.#failure) throw this.#failure;
-        if (this.#isAnswered) break;
+        if (this.isAnswered) break;
         this.stream.resume();
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -195,9 +245,23 @@ class Exchange {
     }
   }
 
+  /** Its connection has ended; where the whole answer is here it is given out still. */
+  cut(why: Error): void {
+    if (this.#closed || (this.#trailers !== undefined && !this.stream.destroyed)) return;
+    if (this.#trailers === undefined) this.#failure ??= cutOff(this.options.peer, this.options.name, why);
+    this.#close();
+    this.stream.destroy();
+  }
+
   /** Nothing more comes. Our own half may be open still: who answers early has no use for what we would say. */
-  get #isAnswered(): boolean {
+  get isAnswered(): boolean {
     return this.#closed || (this.#ended && this.#trailers !== undefined);
+  }
+
+  #close(): void {
+    this.#unwatch();
+    this.#closed = true;
+    this.#wake();
   }
 
   #note(headers: Trailers): void {
@@ -213,8 +277,8 @@ class Exchange {
   }
 
   #checkStatus(): void {
-    const { name } = this.options;
-    if (this.#trailers === undefined) throw new HullError("unavailable", `${name}: the connection ended`);
+    const { peer, name } = this.options;
+    if (this.#trailers === undefined) throw cutOff(peer, name, new Error("nothing more came"));
     const status = Number(this.#trailers["grpc-status"]);
     if (status !== 0) throw toHullError(status, this.#trailers);
   }
