@@ -72,6 +72,16 @@ export interface BaseImage {
   /** The config document as it is. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly stack: LayerStack;
+  /** Its layers as its manifest has them, as far as they are known. */
+  readonly blobs?: readonly LayerBlob[];
+}
+
+/** A layer as a manifest names it: perhaps compressed. */
+export interface LayerBlob {
+  readonly diffId: string;
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
 }
 
 /** One platform's image, not stored yet. */
@@ -80,4 +90,6 @@ export interface BuiltImage {
   /** The config document: architecture, os, config, rootfs, history, created. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly stack: LayerStack;
+  /** Of the image that it was built on. */
+  readonly baseBlobs: readonly LayerBlob[];
 }

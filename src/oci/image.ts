@@ -21,6 +21,7 @@ export const mediaTypes = {
   dockerConfig: "application/vnd.docker.container.image.v1+json",
   dockerLayer: "application/vnd.docker.image.rootfs.diff.tar",
   dockerLayerGzip: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  inToto: "application/vnd.in-toto+json",
 } as const;
 
 export const isIndexType = (mediaType: string): boolean =>
@@ -135,12 +136,15 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   return { platform, document, diffIds: diffIds.map((id) => parseDigest(String(id))) };
 }
 
+/** An entry of an index that is no image, but says something of one of the others. */
+export const isAttestation = ({ annotations }: Descriptor): boolean =>
+  annotations?.["vnd.docker.reference.type"] !== undefined;
+
 /** The entry of an index that serves `wanted` best; undefined when none does. Entries without a platform come last. */
 export function chooseManifest(index: ImageIndex, wanted: Platform): Descriptor | undefined {
   const fitOf = (entry: Descriptor): number => (entry.platform ? platformFit(wanted, entry.platform) : 0.5);
-  const attested = (entry: Descriptor): boolean => entry.annotations?.["vnd.docker.reference.type"] !== undefined;
   return index.manifests
-    .filter((entry) => !attested(entry) && fitOf(entry) > 0)
+    .filter((entry) => !isAttestation(entry) && fitOf(entry) > 0)
     .reduce<Descriptor | undefined>((best, entry) => (!best || fitOf(entry) > fitOf(best) ? entry : best), undefined);
 }
 

@@ -52,6 +52,8 @@ export function workerRecord(): MessageInitShape<typeof WorkerRecordSchema> {
     Labels: {
       "org.mobyproject.buildkit.worker.executor": "hull",
       "org.mobyproject.buildkit.worker.hostname": hostname(),
+      // By it clients know that images of several platforms and attestations can be kept.
+      "org.mobyproject.buildkit.worker.snapshotter": "overlayfs",
     },
     platforms: [{ OS: os, Architecture: architecture, Variant: variant ?? "" }],
     BuildkitVersion: version,
@@ -136,7 +138,7 @@ async function solve(
 
 /** What the client is told about the result, which is exported by then. */
 async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<string, string>> {
-  const { images, answer } = await resultOf(parts, asked);
+  const { images, multiPlatform, answer } = await resultOf(parts, asked);
   if (answer) return { ...answer };
   const answers: ExporterAnswer[] = [];
   const { signal, live } = asked;
@@ -152,7 +154,7 @@ async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<strin
           const onBytes = (bytes: number): void => {
             sent += bytes;
           };
-          const answer = await run(parts.exports, { exporter, index, images, session, onBytes, signal });
+          const answer = await run(parts.exports, { exporter, index, images, multiPlatform, session, onBytes, signal });
           if (exporter.Type in stepNames) transferred("files", sent);
           return answer;
         },
@@ -196,8 +198,8 @@ interface Asked {
 async function resultOf(
   parts: ControlParts,
   { live, request, signal }: Asked,
-): Promise<Pick<FrontendResult, "images" | "answer">> {
-  if (request.Frontend === "") return { images: await live.returned(signal), answer: undefined };
+): Promise<Pick<FrontendResult, "images" | "multiPlatform" | "answer">> {
+  if (request.Frontend === "") return { ...(await live.returned(signal)), answer: undefined };
   if (request.Frontend !== "dockerfile.v0")
     throw new HullError("unimplemented", `frontend ${request.Frontend} is not available: use dockerfile.v0`);
   const { FrontendAttrs: attributes, Entitlements: entitlements } = request;

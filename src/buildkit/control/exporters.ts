@@ -1,24 +1,21 @@
 /** Where a build's result goes: into the engine's images, or to the client as files. */
 
-import { parseReference, type Reference, withDefaultTag } from "../../oci/reference.ts";
+import { parseReference, withDefaultTag } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { BuiltImage } from "../build.ts";
+import type { ImageOrder, WrittenImage } from "../daemon/image-writer.ts";
 import type { FileEntry } from "../files/entry.ts";
 import type { Exporter } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { LayerStack } from "../solver/ports.ts";
-import { type SendCall, sendDirectory, sendTar } from "./send-results.ts";
+import { type DirectoryPart, type SendCall, sendDirectories, sendTars } from "./send-results.ts";
 import type { Session } from "./session.ts";
 
 /** What the client is told about the result: "containerimage.digest", ... */
 export type ExporterAnswer = Readonly<Record<string, string>>;
 
 export interface ExportParts {
-  /** Stores the image and gives it its names; its id and its manifest's digest. */
-  readonly store: (
-    image: BuiltImage,
-    names: readonly Reference[],
-    signal: AbortSignal,
-  ) => Promise<{ readonly id: string; readonly digest: string }>;
+  /** Stores the images and gives them their names. */
+  readonly store: (order: ImageOrder) => Promise<WrittenImage>;
   /** The files of a stack as they are seen, until it is disposed of. */
   readonly view: (stack: LayerStack) => Promise<ResultView>;
 }
@@ -34,6 +31,8 @@ export interface ExportCall {
   /** Of the exporter among those that were asked for. */
   readonly index: number;
   readonly images: readonly BuiltImage[];
+  /** The result is a map of platforms, of one too: an index, a directory for each. */
+  readonly multiPlatform: boolean;
   readonly session: () => Promise<Session>;
   /** Bytes that have gone to the client. */
   readonly onBytes: (bytes: number) => void;
@@ -46,8 +45,17 @@ type Export = (parts: ExportParts, call: ExportCall) => Promise<ExporterAnswer>;
 const exporters: Readonly<Record<string, Export>> = {
   moby: toImage,
   image: toImage,
-  local: sending(async (call, view) => sendDirectory(call, await view.list(call.signal))),
-  tar: sending(sendTar),
+  local: sending(async (call, views) => {
+    const parts: DirectoryPart[] = [];
+    for (const { name, view } of views) parts.push({ name, root: view.path, entries: await view.list(call.signal) });
+    await sendDirectories(call, parts);
+  }),
+  tar: sending((call, views) =>
+    sendTars(
+      call,
+      views.map(({ name, view }) => ({ name, root: view.path })),
+    ),
+  ),
 };
 
 /** Throws unimplemented for an exporter that is not there, before anything is built. */
@@ -61,34 +69,53 @@ export function exporterNamed(type: string): Export {
   return found;
 }
 
-function sending(send: (call: SendCall, view: ResultView) => Promise<void>): Export {
-  return async (parts, { images, index, session, onBytes, signal }) => {
-    const image = onlyImage(images);
-    if (!image) return {};
-    await using view = await parts.view(image.stack);
-    await send({ session: await session(), root: view.path, index, onBytes, signal }, view);
+interface NamedView {
+  /** The directory that it goes to; "" for the root. */
+  readonly name: string;
+  readonly view: ResultView;
+}
+
+function sending(send: (call: SendCall, views: readonly NamedView[]) => Promise<void>): Export {
+  return async (parts, { exporter, images, multiPlatform, index, session, onBytes, signal }) => {
+    if (images.length === 0) return {};
+    const splits = isSplit(exporter, multiPlatform);
+    if (!splits && images.length > 1)
+      throw new HullError(
+        "unimplemented",
+        "files of several platforms go into one directory each: build without platform-split=false, or one platform",
+      );
+    await using open = new AsyncDisposableStack();
+    const views: NamedView[] = [];
+    for (const image of images) {
+      const view = open.use(await parts.view(image.stack));
+      views.push({ name: splits ? image.platform.replaceAll("/", "_") : "", view });
+    }
+    await send({ session: await session(), index, onBytes, signal }, views);
     return {};
   };
 }
 
-function onlyImage([image, ...others]: readonly BuiltImage[]): BuiltImage | undefined {
-  if (others.length > 0)
-    throw new HullError("unimplemented", "an image for several platforms is not available yet: build one at a time");
-  return image;
+/** BuildKit's platform-split: "linux_amd64/". */
+function isSplit({ Attrs: { "platform-split": given = "" } }: Exporter, multiPlatform: boolean): boolean {
+  if (given === "") return multiPlatform;
+  if (/^(?:1|t|true)$/i.test(given)) return true;
+  if (/^(?:0|f|false)$/i.test(given)) return false;
+  throw new HullError("invalid-argument", `invalid value ${JSON.stringify(given)} for platform-split: want a boolean`);
 }
 
-async function toImage(parts: ExportParts, { exporter, images, signal }: ExportCall): Promise<ExporterAnswer> {
+async function toImage(parts: ExportParts, call: ExportCall): Promise<ExporterAnswer> {
+  const { exporter, images, multiPlatform, signal } = call;
   const { Attrs: attributes } = exporter;
   if (attributes.push === "true")
     throw new HullError("unimplemented", "pushing what was built is not available yet: use docker push");
-  const image = onlyImage(images);
-  if (!image) return {};
+  if (images.length === 0) return {};
   const names = (attributes.name ?? "").split(",").filter((name) => name !== "");
-  const references = names.map((name) => withDefaultTag(parseReference(name)));
-  const { id, digest } = await parts.store(image, references, signal);
+  const tags = names.map((name) => withDefaultTag(parseReference(name)));
+  const { id, target } = await parts.store({ images, asIndex: multiPlatform, tags, signal });
   return {
-    "containerimage.digest": digest,
-    "containerimage.config.digest": id,
+    "containerimage.digest": target.digest,
+    "containerimage.descriptor": Buffer.from(JSON.stringify(target)).toString("base64"),
+    ...(images.length === 1 && { "containerimage.config.digest": id }),
     ...(names.length > 0 && { "image.name": names.join(",") }),
   };
 }

@@ -32,7 +32,11 @@ export function gatewayService(parts: GatewayParts): Partial<ServiceImpl<typeof 
     return: async ({ result, error }, context) => {
       const build = await live(context);
       if (error && error.code !== 0) build.fail(returnedFailure(error));
-      else build.giveBack(result ? imagesOf(build, result) : []);
+      else
+        build.giveBack({
+          images: result ? imagesOf(build, result) : [],
+          multiPlatform: result?.result.case === "refs" || result?.result.case === "refsDeprecated",
+        });
       return {};
     },
     warn: async (request, context) => {

@@ -24,6 +24,13 @@ export interface LiveBuildFacts {
   readonly entitlements: readonly string[];
 }
 
+/** What a client that drives its build gives back. */
+export interface ReturnedImages {
+  readonly images: readonly BuiltImage[];
+  /** As a map of platforms. */
+  readonly multiPlatform: boolean;
+}
+
 /** Who else hears of a build: its trace and its record. */
 export interface BuildObserver {
   readonly listen: (event: BuildEvent) => void;
@@ -41,7 +48,7 @@ export class LiveBuild implements AsyncDisposable {
   #finished = false;
   #readers = 0;
   #lastReader: (() => void) | undefined;
-  readonly #returned = Promise.withResolvers<readonly BuiltImage[]>();
+  readonly #returned = Promise.withResolvers<ReturnedImages>();
   readonly counts = new BuildCounts();
   observer: BuildObserver | undefined;
   /** Let go of when the build is over: layers of its results. */
@@ -105,8 +112,8 @@ export class LiveBuild implements AsyncDisposable {
   }
 
   /** The client's part is over. */
-  giveBack(images: readonly BuiltImage[]): void {
-    this.#returned.resolve(images);
+  giveBack(result: ReturnedImages): void {
+    this.#returned.resolve(result);
   }
 
   fail(error: Error): void {
@@ -114,7 +121,7 @@ export class LiveBuild implements AsyncDisposable {
   }
 
   /** What the client gave back. Rejects with its failure, and with the signal's reason. */
-  async returned(signal: AbortSignal): Promise<readonly BuiltImage[]> {
+  async returned(signal: AbortSignal): Promise<ReturnedImages> {
     const aborted = (): void => this.#returned.reject(signal.reason);
     if (signal.aborted) aborted();
     signal.addEventListener("abort", aborted, { once: true });

@@ -1,9 +1,10 @@
 /** Results as files, sent to the client that asked for them: a directory of them, or one tar. */
 import { open } from "node:fs/promises";
 import type { DescMethodStreaming } from "@bufbuild/protobuf";
+import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
 import { failureIn, outcomeOf, spawnGroup } from "../context/keel-process.ts";
-import type { FileEntry } from "../files/entry.ts";
+import { comparePaths, type FileEntry } from "../files/entry.ts";
 import { encodePath } from "../files/path-text.ts";
 import { sendEntries } from "../files/transfer/send-entries.ts";
 import { FileSend, FileSync } from "../gen/moby/filesync/v1/filesync_pb.ts";
@@ -11,8 +12,6 @@ import type { Session } from "./session.ts";
 
 export interface SendCall {
   readonly session: Session;
-  /** The result as it is seen. */
-  readonly root: string;
   /** Of the exporter among those that the client asked for: how it tells its destinations apart. */
   readonly index: number;
   readonly onBytes: (bytes: number) => void;
@@ -30,16 +29,45 @@ const optionsOf = ({ index, signal }: SendCall) => ({
   signal,
 });
 
-/** `entries`: of the root. */
-export function sendDirectory(call: SendCall, entries: readonly FileEntry[]): Promise<void> {
-  const { session, root, onBytes } = call;
+/** A tree of the result. */
+export interface ResultPart {
+  /** The directory that it goes to; "" for the destination itself. */
+  readonly name: string;
+  /** Where it is seen. */
+  readonly root: string;
+}
+
+export interface DirectoryPart extends ResultPart {
+  /** Of the root. */
+  readonly entries: readonly FileEntry[];
+}
+
+/** As one tree. */
+export function sendDirectories(call: SendCall, parts: readonly DirectoryPart[]): Promise<void> {
+  const { session, onBytes } = call;
+  const places = new Map<FileEntry, Buffer>();
+  const entries = parts.flatMap(({ name, root, entries }) =>
+    entries
+      .filter(({ path, kind }) => (path !== "" || name !== "") && kind !== "socket")
+      .map((entry) => {
+        const placed = name === "" ? entry : below(name, entry);
+        places.set(placed, Buffer.concat([Buffer.from(`${root}/`), encodePath(entry.path)]));
+        return placed;
+      }),
+  );
   return sendEntries({
-    entries: entries.filter(({ path, kind }) => path !== "" && kind !== "socket"),
+    entries: parts.length > 1 ? entries.sort((a, b) => comparePaths(a.path, b.path)) : entries,
     open: (ours) => session.converse(sendDirectoryMethod, optionsOf(call), ours),
-    read: ({ path }) => bytesOf(Buffer.concat([Buffer.from(`${root}/`), encodePath(path)])),
+    read: (entry) => bytesOf(places.get(entry)!),
     onBytes,
   });
 }
+
+const below = (name: string, entry: FileEntry): FileEntry => ({
+  ...entry,
+  path: entry.path === "" ? name : `${name}/${entry.path}`,
+  hardLinkTo: entry.hardLinkTo === "" ? "" : `${name}/${entry.hardLinkTo}`,
+});
 
 const PIECE_BYTES = 256 * 1024;
 
@@ -55,24 +83,46 @@ async function* bytesOf(path: Buffer): AsyncGenerator<Uint8Array> {
 /** BuildKit's clients take messages of up to 16 MiB. */
 const MESSAGE_BYTES = 1024 * 1024;
 
-export async function sendTar(call: SendCall): Promise<void> {
-  const { session, root, onBytes, signal } = call;
-  const args = ["archive", "--directory", root, "--path", "/.", "--name", ""];
-  const child = spawnGroup(keelPath(), args, ["ignore", "pipe", "pipe"]);
-  const ended = outcomeOf(child, signal);
-  ended.catch(() => undefined); // Told below.
+/** As one archive. */
+export async function sendTars(call: SendCall, parts: readonly ResultPart[]): Promise<void> {
+  const { session, onBytes, signal } = call;
   async function* messages(): AsyncGenerator<{ data: Uint8Array }> {
-    for await (const chunk of child.stdout as AsyncIterable<Buffer>)
-      for (let at = 0; at < chunk.length; at += MESSAGE_BYTES) {
-        const data = chunk.subarray(at, at + MESSAGE_BYTES);
-        yield { data };
-        onBytes(data.length);
-      }
-    const { code, said } = await ended;
-    if (code !== 0) throw failureIn(said);
+    for (const [index, part] of parts.entries()) {
+      const bytes = archiveOf(part, signal);
+      for await (const chunk of index === parts.length - 1 ? bytes : withoutEnd(bytes))
+        for (let at = 0; at < chunk.length; at += MESSAGE_BYTES) {
+          const data = chunk.subarray(at, at + MESSAGE_BYTES);
+          yield { data };
+          onBytes(data.length);
+        }
+    }
   }
   // The client answers with the end of its half once it has everything.
   for await (const _ of session.converse(FileSend.method.diffCopy, optionsOf(call), messages()));
+}
+
+async function* archiveOf({ name, root }: ResultPart, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const args = ["archive", "--directory", root, "--path", "/.", "--name", name];
+  const child = spawnGroup(keelPath(), args, ["ignore", "pipe", "pipe"]);
+  const ended = outcomeOf(child, signal);
+  ended.catch(() => undefined); // Told below.
+  yield* child.stdout as AsyncIterable<Buffer>;
   const { code, said } = await ended;
   if (code !== 0) throw failureIn(said);
+}
+
+/** Two blocks of zeros. */
+const TAR_END_BYTES = 1024;
+
+/** An archive that another one follows. */
+export async function* withoutEnd(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let last = Buffer.alloc(0);
+  for await (const chunk of archive) {
+    const all = Buffer.concat([last, chunk]);
+    const length = Math.max(0, all.length - TAR_END_BYTES);
+    if (length > 0) yield all.subarray(0, length);
+    last = Buffer.from(all.subarray(length));
+  }
+  if (last.length !== TAR_END_BYTES || last.some((byte) => byte !== 0))
+    throw new HullError("internal", "an archive of the result is cut short");
 }

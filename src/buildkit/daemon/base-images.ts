@@ -28,14 +28,18 @@ export const storedImages =
   (client) => ({
     resolve: async (reference, { platform, pull }) => {
       const { imageStore } = parts.containerd;
-      const here = pull && !isId(reference) ? undefined : await find(imageStore, reference);
+      const here = pull && !isId(reference) ? undefined : await find(imageStore, reference, platform);
       const found = here && fits(here, platform) ? here : await fetched(parts, client, { reference, platform, here });
       if (found.manifest === undefined) throw new HullError("internal", `${found.name} has no manifest`);
       const config = configOf(found);
       checkPlatform(config, reference, platform);
-      return { digest: found.manifest.digest, id: found.configDigest, config, stack: await stackOf(found, parts) };
+      const stack = await stackOf(found, parts, platform);
+      return { digest: found.manifest.digest, id: found.configDigest, config, stack, blobs: blobsOf(found) };
     },
   });
+
+const blobsOf = ({ layers }: Details) =>
+  layers.map(({ diffId, mediaType, digest, size }) => ({ diffId, mediaType, digest, size: Number(size) }));
 
 const configOf = ({ config }: Details) =>
   JSON.parse(Buffer.from(config).toString()) as Readonly<Record<string, unknown>>;
@@ -75,13 +79,17 @@ async function fetched(
 const isId = (reference: string): boolean => /^(sha256:)?[0-9a-f]{64}$/.test(reference);
 
 /** By name, else by id or its beginning. */
-async function find(store: ContainerdClient["imageStore"], reference: string): Promise<Details | undefined> {
+async function find(
+  store: ContainerdClient["imageStore"],
+  reference: string,
+  platform: string,
+): Promise<Details | undefined> {
   const hex = reference.replace(/^sha256:/, "");
   const name = /^[0-9a-f]{64}$/.test(hex)
     ? `sha256:${hex}`
     : formatReference(withDefaultTag(parseReference(reference)));
   try {
-    return await store.get({ name }, call({}));
+    return (await getFor(store, name, platform)) ?? (await store.get({ name }, call({})));
   } catch (error) {
     if (codeOf(error) !== "not-found") throw during(`look up ${reference}`, error);
   }
@@ -89,6 +97,21 @@ async function find(store: ContainerdClient["imageStore"], reference: string): P
   const { images } = await store.list({}, call({}));
   const matches = images.filter(({ configDigest }) => configDigest.startsWith(`sha256:${hex}`));
   return new Set(matches.map(({ configDigest }) => configDigest)).size === 1 ? matches[0] : undefined;
+}
+
+/** Of an image of several platforms the one that is asked for, where it is here. */
+async function getFor(
+  store: ContainerdClient["imageStore"],
+  name: string,
+  platform: string,
+): Promise<Details | undefined> {
+  if (platform === "") return undefined;
+  try {
+    return await store.get({ name, platform }, call({}));
+  } catch (error) {
+    if (codeOf(error) === "not-found") return undefined;
+    throw error;
+  }
 }
 
 /** Undefined: the image does not say, and is taken as it is, as dockerd does. */
@@ -117,12 +140,16 @@ function checkPlatform(config: Readonly<Record<string, unknown>>, reference: str
 }
 
 /** The image's snapshots, made where it was not unpacked yet. */
-async function stackOf(details: Details, { containerd, layers }: BaseImageParts): Promise<BaseImage["stack"]> {
+async function stackOf(
+  details: Details,
+  { containerd, layers }: BaseImageParts,
+  platform: string,
+): Promise<BaseImage["stack"]> {
   if (details.layers.length === 0) return { chainId: "", layers: [] };
   const found = await layers.find(details.chainId);
   if (found) return found;
   for await (const _progress of containerd.imageStore.unpack(
-    { name: details.configDigest, snapshotter: "" },
+    { name: details.target?.digest ?? details.configDigest, snapshotter: "", platform },
     call({}),
   ));
   const unpacked = await layers.find(details.chainId);

@@ -6,11 +6,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ContainerdClient, call, connectContainerd } from "../../containerd/client.ts";
 import type { KeelServe } from "../../keel/serve.ts";
 import { openNetdClient } from "../../network/client.ts";
-import type { Reference } from "../../oci/reference.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
 import type { Log } from "../../platform/log.ts";
 import type { Tracer } from "../../trace/tracer.ts";
-import type { BuiltImage } from "../build.ts";
 import { ClientContexts } from "../context/client-contexts.ts";
 import { collectContexts } from "../context/collect.ts";
 import { KeelFiles } from "../context/keel-files.ts";
@@ -29,7 +27,7 @@ import { openCache } from "../solver/cache.ts";
 import { Solver } from "../solver/solver.ts";
 import { storedImages } from "./base-images.ts";
 import { type ClassicParts, classicBuild } from "./classic-build.ts";
-import { writeImage } from "./image-writer.ts";
+import { type ImageOrder, writeImages } from "./image-writer.ts";
 import { LayoutImages } from "./layout-images.ts";
 import { prunePolicyOf } from "./prune-query.ts";
 import type { Builder, BuilderCall } from "./server.ts";
@@ -92,8 +90,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
       warn,
     }),
   );
-  const store = (image: BuiltImage, tags: readonly Reference[], signal: AbortSignal) =>
-    writeImage({ containerd, snapshotter }, { image, tags, signal });
+  const store = (order: ImageOrder) => writeImages({ containerd, snapshotter }, order);
   const uploads = new Uploads(settings.maxConcurrentUploads);
   const history = stack.use(openHistory({ directory: own, warn }));
   const classic: ClassicParts = {
@@ -107,7 +104,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
     },
     images: storedImages({ containerd, layers }),
     downloads,
-    write: async (image, tags, signal) => (await store(image, tags, signal)).id,
+    write: async (image, tags, signal) => (await store({ images: [image], asIndex: false, tags, signal })).id,
     scratch,
   };
   const ending = new AbortController();

@@ -1,7 +1,10 @@
 /** One build from its Dockerfile to images in hull-containerd: the same for every protocol. */
+import { formatPlatform, hostPlatform } from "../../oci/platform.ts";
+import { emulationOf } from "../../platform/emulators.ts";
 import type { Tracer } from "../../trace/tracer.ts";
 import type { BuildRequest, BuiltImage } from "../build.ts";
 import { finishImage } from "../graph/finish.ts";
+import { refuseForeignCommands } from "../graph/foreign-commands.ts";
 import type { BuildPlan, ImageDraft, PlatformPlan } from "../graph/plan.ts";
 import { planBuild } from "../graph/plan-build.ts";
 import type { FinishedImage, SolveResults, VertexResult } from "../graph/solve-results.ts";
@@ -47,7 +50,7 @@ export class ImageBuild implements AsyncDisposable {
     await this.#solving.solve(platforms.flatMap(verticesOf));
     return platforms.map(({ platform, image }) => {
       const { config, stack } = finishImage(image, this.#results());
-      return { platform, config, stack };
+      return { platform, config, stack, baseBlobs: image.base?.blobs ?? [] };
     });
   }
 
@@ -104,5 +107,14 @@ export async function planImages(parts: ImageBuildParts, request: BuildRequest):
   const dockerfile = readDockerfileOf(request);
   const [plan] = await Promise.all([planBuild(request, dockerfile), request.ignored()]);
   await tellWarnings(request, dockerfile, plan);
+  refuseForeignCommands(plan, dockerfile, thisMachine());
   return new ImageBuild(parts, request, plan);
+}
+
+function thisMachine() {
+  const host = hostPlatform();
+  return {
+    platform: formatPlatform(host),
+    emulationOf: (architecture: string) => emulationOf(host.architecture, architecture),
+  };
 }

@@ -1,14 +1,14 @@
-/** Built images into hull-containerd: config and manifest as content, a record for each name. */
-import { randomBytes } from "node:crypto";
+/** Built images into hull-containerd: configs, manifests and indexes as content, a record for each name. */
 import { type ContainerdClient, call } from "../../containerd/client.ts";
-import { chainIds, digestOf, parseDigest } from "../../oci/digest.ts";
+import { chainIds, parseDigest } from "../../oci/digest.ts";
 import { type Descriptor, mediaTypes } from "../../oci/image.ts";
-import { formatReference, type Reference } from "../../oci/reference.ts";
-import { codeOf, during } from "../../platform/errors.ts";
+import { parsePlatform } from "../../oci/platform.ts";
+import type { Reference } from "../../oci/reference.ts";
 import type { BuiltImage } from "../build.ts";
 import { encodeDocument } from "../graph/image-document.ts";
 import type { Layer } from "../solver/ports.ts";
-import { LEASE } from "./snapshot-layers.ts";
+import { nameImage } from "./image-names.ts";
+import { StoredDocuments } from "./stored-documents.ts";
 
 export interface ImageWriterParts {
   readonly containerd: ContainerdClient;
@@ -19,39 +19,98 @@ export interface ImageWriterParts {
 export interface WrittenImage {
   /** Docker's: of the config. */
   readonly id: string;
-  /** Of the manifest. */
-  readonly digest: string;
+  /** Of what the names stand for: the manifest or the index. */
+  readonly target: Descriptor;
+  /** Of each image. */
+  readonly manifests: readonly Descriptor[];
 }
 
-/** Stores the image under the names, or without one. Its layers must be held meanwhile. */
-export async function writeImage(
-  parts: ImageWriterParts,
-  { image, tags, signal }: { image: BuiltImage; tags: readonly Reference[]; signal: AbortSignal },
-): Promise<WrittenImage> {
-  const { containerd, snapshotter } = parts;
-  const layers = image.stack.layers.filter(({ empty }) => !empty);
-  const known = await knownLayers(containerd, layers);
-  const descriptors = layers.map((layer) => known.get(layer.diffId) ?? plainLayer(layer));
-  const top = chainIds(layers.map(({ diffId }) => parseDigest(diffId))).at(-1);
-  const config = await writeDocument(containerd, {
-    mediaType: mediaTypes.dockerConfig,
-    bytes: encodeDocument(image.config),
-    labels: top === undefined ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: top },
-  });
-  const manifest = { schemaVersion: 2, mediaType: mediaTypes.dockerManifest, config, layers: descriptors };
-  const labels = Object.fromEntries(
-    descriptors.map(({ digest }, i) => [`containerd.io/gc.ref.content.l.${i}`, digest]),
-  );
-  const target = await writeDocument(containerd, {
-    mediaType: mediaTypes.dockerManifest,
-    bytes: Buffer.from(JSON.stringify(manifest)),
-    labels: { ...labels, "containerd.io/gc.ref.content.config": config.digest },
-  });
-  signal.throwIfAborted();
-  await nameImage(containerd, { target, tags });
-  await letGo(containerd, [config.digest, target.digest]);
-  return { id: config.digest, digest: target.digest };
+export interface ImageOrder {
+  /** Their layers must be held meanwhile. */
+  readonly images: readonly BuiltImage[];
+  /** An index, of one image too. */
+  readonly asIndex: boolean;
+  /** What is said of an image, by its manifest; each a document of in-toto. */
+  readonly attest?: (image: BuiltImage, manifest: Descriptor) => Promise<readonly Statement[]>;
+  readonly tags: readonly Reference[];
+  readonly signal: AbortSignal;
 }
+
+export interface Statement {
+  readonly predicateType: string;
+  readonly bytes: Buffer;
+}
+
+/** Stores the images under the names, or without one. */
+export async function writeImages(parts: ImageWriterParts, order: ImageOrder): Promise<WrittenImage> {
+  const { containerd } = parts;
+  const { images, asIndex, tags, signal } = order;
+  await using documents = new StoredDocuments(containerd);
+  const writing = { parts, documents, family: asIndex ? ("oci" as const) : ("docker" as const) };
+  const manifests: (Descriptor & { readonly config: Descriptor })[] = [];
+  const attestations: Descriptor[] = [];
+  for (const image of images) {
+    const written = await writeManifest(writing, image);
+    manifests.push(written);
+    const statements = (await order.attest?.(image, written)) ?? [];
+    if (statements.length > 0) attestations.push(await writeAttestation(documents, written, statements));
+  }
+  const entries = manifests.map(({ config: _config, ...entry }) => entry);
+  const target = asIndex ? await writeIndex(documents, [...entries, ...attestations]) : entries[0]!;
+  signal.throwIfAborted();
+  const { mediaType, digest, size } = target;
+  await nameImage(containerd, { target: { mediaType, digest, size }, tags });
+  return { id: manifests[0]!.config.digest, target: { mediaType, digest, size }, manifests: entries };
+}
+
+interface Writing {
+  readonly parts: ImageWriterParts;
+  readonly documents: StoredDocuments;
+  readonly family: keyof typeof types;
+}
+
+const types = {
+  docker: { manifest: mediaTypes.dockerManifest, config: mediaTypes.dockerConfig, layer: mediaTypes.dockerLayer },
+  oci: { manifest: mediaTypes.ociManifest, config: mediaTypes.ociConfig, layer: mediaTypes.ociLayer },
+} as const;
+
+async function writeManifest({ parts, documents, family }: Writing, image: BuiltImage) {
+  const layers = image.stack.layers.filter(({ empty }) => !empty);
+  const known = await knownLayers(parts.containerd, image, layers);
+  const descriptors = layers.map((layer) => inFamily(known.get(layer.diffId) ?? plainLayer(layer), family));
+  const top = chainIds(layers.map(({ diffId }) => parseDigest(diffId))).at(-1);
+  const config = await documents.write({
+    mediaType: types[family].config,
+    bytes: encodeDocument(image.config),
+    labels: top === undefined ? {} : { [`containerd.io/gc.ref.snapshot.${parts.snapshotter}`]: top },
+  });
+  const mediaType = types[family].manifest;
+  const manifest = { schemaVersion: 2, mediaType, config, layers: descriptors };
+  const written = await documents.write({
+    mediaType,
+    bytes: Buffer.from(JSON.stringify(manifest)),
+    labels: { ...labelsFor("l", descriptors), "containerd.io/gc.ref.content.config": config.digest },
+  });
+  return { ...written, ...(family === "oci" && { platform: platformOf(image) }), config };
+}
+
+const labelsFor = (kind: "l" | "m", children: readonly Descriptor[]): Record<string, string> =>
+  Object.fromEntries(children.map(({ digest }, i) => [`containerd.io/gc.ref.content.${kind}.${i}`, digest]));
+
+function platformOf({ config, platform }: BuiltImage) {
+  const { os, architecture, variant } = config;
+  if (typeof os !== "string" || typeof architecture !== "string") return parsePlatform(platform);
+  return { os, architecture, ...(typeof variant === "string" && variant !== "" && { variant }) };
+}
+
+const ociTypes: Readonly<Record<string, string>> = {
+  [mediaTypes.dockerLayer]: mediaTypes.ociLayer,
+  [mediaTypes.dockerLayerGzip]: mediaTypes.ociLayerGzip,
+};
+
+/** Layers of a base image keep their bytes, not what the other family calls them. */
+const inFamily = (layer: Descriptor, family: Writing["family"]): Descriptor =>
+  family === "oci" ? { ...layer, mediaType: ociTypes[layer.mediaType] ?? layer.mediaType } : layer;
 
 const plainLayer = ({ diffId, tarBytes }: Layer): Descriptor => ({
   mediaType: mediaTypes.dockerLayer,
@@ -62,11 +121,12 @@ const plainLayer = ({ diffId, tarBytes }: Layer): Descriptor => ({
 /** Layers of images that are there, as their manifests have them: perhaps compressed. */
 async function knownLayers(
   containerd: ContainerdClient,
+  { baseBlobs }: BuiltImage,
   wanted: readonly Layer[],
 ): Promise<ReadonlyMap<string, Descriptor>> {
   const asked = new Set(wanted.map(({ diffId }) => diffId));
   const { images } = await containerd.imageStore.list({}, call({}));
-  const found = images.flatMap(({ layers }) => layers.filter(({ diffId }) => asked.has(diffId)));
+  const found = [...baseBlobs, ...images.flatMap(({ layers }) => layers)].filter(({ diffId }) => asked.has(diffId));
   return new Map(
     found.map(({ diffId, mediaType, digest, size }) => [
       diffId,
@@ -75,86 +135,42 @@ async function knownLayers(
   );
 }
 
-interface Document {
-  readonly mediaType: string;
-  readonly bytes: Buffer;
-  readonly labels: Readonly<Record<string, string>>;
+function writeIndex(documents: StoredDocuments, entries: readonly Descriptor[]): Promise<Descriptor> {
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: entries };
+  return documents.write({
+    mediaType: mediaTypes.ociIndex,
+    bytes: Buffer.from(JSON.stringify(index)),
+    labels: labelsFor("m", entries),
+  });
 }
 
-/** Held by the builder's lease until a name leads to it. */
-async function writeDocument(
-  containerd: ContainerdClient,
-  { mediaType, bytes, labels }: Document,
+const UNKNOWN = { architecture: "unknown", os: "unknown" };
+
+/** As BuildKit stores them: a manifest whose layers are the statements (docs/attestations/attestation-storage.md of BuildKit). */
+async function writeAttestation(
+  documents: StoredDocuments,
+  about: Descriptor,
+  statements: readonly Statement[],
 ): Promise<Descriptor> {
-  const digest = digestOf(bytes);
-  const resource = { type: "content", id: digest };
-  await containerd.leases.addResource({ id: LEASE, resource }, call({}));
-  const request = {
-    // Of its own: another build may be writing the same document.
-    ref: `build-${randomBytes(6).toString("hex")}-${digest}`,
-    total: BigInt(bytes.length),
-    expected: digest,
-    offset: 0n,
-    labels,
-    data: bytes,
+  const layers: Descriptor[] = [];
+  for (const { predicateType, bytes } of statements) {
+    const layer = await documents.write({ mediaType: mediaTypes.inToto, bytes, labels: {} });
+    layers.push({ ...layer, annotations: { "in-toto.io/predicate-type": predicateType } });
+  }
+  const rootfs = { type: "layers", diff_ids: layers.map(({ digest }) => digest) };
+  const config = await documents.write({
+    mediaType: mediaTypes.ociConfig,
+    bytes: Buffer.from(JSON.stringify({ ...UNKNOWN, config: {}, rootfs })),
+    labels: {},
+  });
+  const manifest = await documents.write({
+    mediaType: mediaTypes.ociManifest,
+    bytes: Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociManifest, config, layers })),
+    labels: { ...labelsFor("l", layers), "containerd.io/gc.ref.content.config": config.digest },
+  });
+  const annotations = {
+    "vnd.docker.reference.digest": about.digest,
+    "vnd.docker.reference.type": "attestation-manifest",
   };
-  try {
-    for await (const _answer of containerd.content.write(once({ ...request, action: 2 }), call({})));
-  } catch (error) {
-    if (codeOf(error) !== "already-exists") throw during(`store ${mediaType}`, error);
-    const mask = { paths: Object.keys(labels).map((name) => `labels.${name}`) };
-    if (mask.paths.length > 0)
-      await containerd.content.update({ info: { digest, labels }, updateMask: mask }, call({}));
-  }
-  return { mediaType, digest, size: bytes.length };
-}
-
-async function* once<T>(value: T): AsyncGenerator<T> {
-  yield value;
-}
-
-interface Named {
-  readonly target: Descriptor;
-  readonly tags: readonly Reference[];
-}
-
-const wire = ({ mediaType, digest, size }: Descriptor) => ({ mediaType, digest, size: BigInt(size) });
-const danglingName = (digest: string): string => `moby-dangling@${digest}`;
-
-/** An image whose last name is taken over stays without one, as with docker. */
-async function nameImage(containerd: ContainerdClient, { target, tags }: Named): Promise<void> {
-  const { images } = await containerd.imageStore.list({}, call({}));
-  const names = tags.map(formatReference);
-  for (const name of names) {
-    const holder = images.find((image) => image.name === name);
-    if (holder?.target && holder.target.digest !== target.digest) {
-      const others = images.filter(
-        (image) => image.target?.digest === holder.target?.digest && !names.includes(image.name),
-      );
-      if (others.length === 0) await put(containerd, danglingName(holder.target.digest), holder.target);
-    }
-    await put(containerd, name, wire(target));
-  }
-  const dangling = danglingName(target.digest);
-  const named =
-    names.length > 0 || images.some((image) => image.target?.digest === target.digest && image.name !== dangling);
-  if (!named) await put(containerd, dangling, wire(target));
-  else if (images.some(({ name }) => name === dangling)) await containerd.images.delete({ name: dangling }, call({}));
-}
-
-type WireTarget = { readonly mediaType: string; readonly digest: string; readonly size: bigint };
-
-async function put(containerd: ContainerdClient, name: string, { mediaType, digest, size }: WireTarget): Promise<void> {
-  const image = { name, target: { mediaType, digest, size } };
-  try {
-    await containerd.images.create({ image }, call({}));
-  } catch (error) {
-    if (codeOf(error) !== "already-exists") throw during(`name the image ${name}`, error);
-    await containerd.images.update({ image }, call({}));
-  }
-}
-
-async function letGo(containerd: ContainerdClient, digests: readonly string[]): Promise<void> {
-  for (const id of digests)
-    await containerd.leases.deleteResource({ id: LEASE, resource: { type: "content", id } }, call({}));
+  return { ...manifest, annotations, platform: UNKNOWN };
 }

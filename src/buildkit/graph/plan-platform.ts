@@ -166,7 +166,10 @@ function planNeeded(index: number, place: StagePlace): PlannedStage {
   const { request, dockerfile } = planning;
   const node = found.nodes[index]!;
   const single = found.nodes.length === 1;
-  const numbering = stageNumbering(node, { single, platform: planning.showPlatform ? planning.platform : "" });
+  const numbering = stageNumbering(node, {
+    single,
+    platform: planning.showPlatform ? node.platform || planning.platform : "",
+  });
   const start = startOf(node, place, (text) => numbering.next(text));
   const filtered = request.noCacheFilter.some(
     (name) => node.stage.name !== "" && name.toLowerCase() === node.stage.name,

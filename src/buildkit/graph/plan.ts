@@ -2,6 +2,7 @@
  * What a Dockerfile comes to, before anything is done: per platform the vertex to solve and the image that is made of its result. Frozen
  * data; `finishImage` makes the document of it.
  */
+import type { LayerBlob } from "../build.ts";
 import type { RunConfig } from "./run-config.ts";
 import type { Dialect, SourceRange, Vertex } from "./vertex.ts";
 
@@ -46,6 +47,8 @@ export interface DraftBase {
   readonly id: string;
   readonly document: Readonly<Record<string, unknown>>;
   readonly vertex: Vertex;
+  /** Its layers as its manifest has them. */
+  readonly blobs: readonly LayerBlob[];
 }
 
 /** An instruction's trace in the image's history. */

@@ -37,7 +37,7 @@ export function startOutside(outside: Outside, options: StartOptions): StageStar
     environment: config.env,
     platform: options.platform,
   };
-  return { state, base: image && { id: image.id, document: image.config, vertex } };
+  return { state, base: image && { id: image.id, document: image.config, vertex, blobs: image.blobs ?? [] } };
 }
 
 /** From another stage: with BuildKit its arguments stay in scope. */

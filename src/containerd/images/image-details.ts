@@ -4,13 +4,14 @@ import {
   chooseManifest,
   type Descriptor,
   type ImageConfig,
+  isAttestation,
   isIndex,
   MAX_DOCUMENT_BYTES,
   type Manifest,
   parseImageConfig,
   parseManifestOrIndex,
 } from "../../oci/image.ts";
-import { formatPlatform, type Platform } from "../../oci/platform.ts";
+import { formatPlatform, hostPlatform, type Platform } from "../../oci/platform.ts";
 import { during, HullError } from "../../platform/errors.ts";
 import type { ContentStore } from "../content/content-store.ts";
 
@@ -32,9 +33,12 @@ export class ImageReader {
 
   constructor(private readonly content: ContentStore) {}
 
-  /** Throws `not-found` when a document is missing or no manifest serves the platform. */
-  resolve(namespace: string, target: Descriptor, platform: Platform): Promise<ResolvedImage> {
-    const key = [namespace, target.digest, formatPlatform(platform)].join("\0");
+  /**
+   * `platform`: undefined takes this machine's, else the first that is here whole. Throws `not-found` when a document is missing or no
+   * manifest serves the platform.
+   */
+  resolve(namespace: string, target: Descriptor, platform: Platform | undefined): Promise<ResolvedImage> {
+    const key = [namespace, target.digest, platform ? formatPlatform(platform) : ""].join("\0");
     const cached = this.#cache.get(key);
     if (cached) return cached;
     const resolving = this.#resolve(namespace, target, platform);
@@ -62,7 +66,7 @@ export class ImageReader {
     return file.readFile();
   }
 
-  async #resolve(namespace: string, target: Descriptor, platform: Platform): Promise<ResolvedImage> {
+  async #resolve(namespace: string, target: Descriptor, platform: Platform | undefined): Promise<ResolvedImage> {
     try {
       const { descriptor, manifest } = await this.#manifest(namespace, target, platform);
       const configBytes = await this.document(namespace, manifest.config.digest);
@@ -80,14 +84,19 @@ export class ImageReader {
   async #manifest(
     namespace: string,
     target: Descriptor,
-    platform: Platform,
+    platform: Platform | undefined,
   ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
     const document = parseManifestOrIndex(await this.document(namespace, target.digest), target.mediaType || undefined);
     if (!isIndex(document)) return { descriptor: target, manifest: document };
     const present = document.manifests.filter((entry) => this.content.find(namespace, entry.digest) !== undefined);
-    const chosen = chooseManifest({ ...document, manifests: present }, platform) ?? chooseManifest(document, platform);
+    const wanted = platform ?? hostPlatform();
+    const here = { ...document, manifests: present };
+    const chosen =
+      chooseManifest(here, wanted) ??
+      (platform ? undefined : present.find((entry) => !isAttestation(entry))) ??
+      chooseManifest(document, wanted);
     if (chosen === undefined) {
-      throw new HullError("not-found", `no manifest for platform ${formatPlatform(platform)}`);
+      throw new HullError("not-found", `no manifest for platform ${formatPlatform(wanted)}`);
     }
     const bytes = await this.document(namespace, chosen.digest);
     const manifest = parseManifestOrIndex(bytes, chosen.mediaType);

@@ -1,5 +1,4 @@
 /** The layers that a committed snapshot consists of: what builds said of theirs, what images say of the others. */
-import { hostPlatform } from "../../oci/platform.ts";
 import { codeOf } from "../../platform/errors.ts";
 import type { SnapshotInfo, Snapshotter } from "../snapshots/snapshotter.ts";
 import type { ImageTools } from "./image-tools.ts";
@@ -46,10 +45,10 @@ async function diffIdsOfImages(
   const diffIds = new Map<string, string>();
   for (const { target } of stores.images.list(namespace)) {
     try {
-      const { chain, config } = await reader.resolve(namespace, target, hostPlatform());
+      const { chain, config } = await reader.resolve(namespace, target, undefined);
       for (const [i, name] of chain.entries()) diffIds.set(name, config.diffIds[i]!);
     } catch (error) {
-      if (codeOf(error) !== "not-found") throw error; // An image for other platforms, or one that is not whole.
+      if (codeOf(error) !== "not-found") throw error; // One that is not whole.
     }
   }
   return diffIds;

@@ -227,7 +227,8 @@ class Pull {
     if (isIndex(document) && target === top.descriptor)
       await write(top, { ...source, ...childLabels(document.manifests) });
     const name = formatReference(reference);
-    const digest = top.descriptor.digest;
+    // Of several platforms that are pulled beside what the name stands for each has a name.
+    const digest = this.request.onlyDigest ? target.digest : top.descriptor.digest;
     const plain: Descriptor = { mediaType: target.mediaType, digest: target.digest, size: target.size };
     const before = images.find(namespace, name);
     const changed = before?.target.digest !== plain.digest;

@@ -27,8 +27,8 @@ export interface ImageStoreServiceOptions {
 export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions): ServiceImpl<typeof ImageStore> {
   const { snapshotters } = tools.stores;
   return {
-    get: async ({ name }, context) =>
-      detailsOf(tools, namespaceOf(context), await findImage(tools, namespaceOf(context), name)),
+    get: async ({ name, platform }, context) =>
+      detailsOf(tools, namespaceOf(context), await findImage(tools, namespaceOf(context), name), given(platform)),
     list: async (_, context) => ({ images: await listDetails(tools, namespaceOf(context)) }),
     load: (request, context) => load({ tools, dataRoot }, request, context),
     async *export({ images, platform }, context) {
@@ -36,7 +36,7 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
       const exported = new Map<string, { image: ResolvedImage; references: string[] }>();
       for (const { image: name, reference } of images) {
         const record = await findImage(tools, namespace, name);
-        const image = await tools.reader.resolve(namespace, record.target, wanted(platform));
+        const image = await tools.reader.resolve(namespace, record.target, given(platform));
         const entry = exported.get(image.manifestDescriptor.digest) ?? { image, references: [] };
         if (reference !== "") entry.references.push(reference);
         exported.set(image.manifestDescriptor.digest, entry);
@@ -63,10 +63,10 @@ export function imageStoreService({ tools, dataRoot }: ImageStoreServiceOptions)
       }),
     }),
     addLayer: (request, context) => newImage({ tools, dataRoot }, request, context),
-    async *unpack({ name, snapshotter }, context) {
+    async *unpack({ name, snapshotter, platform }, context) {
       const namespace = namespaceOf(context);
       const record = await findImage(tools, namespace, name);
-      const image = await tools.reader.resolve(namespace, record.target, hostPlatform());
+      const image = await tools.reader.resolve(namespace, record.target, given(platform));
       const progress = new Progressed<ReturnType<typeof layerStep>>();
       const work = unpackImage(tools, {
         namespace,
@@ -113,7 +113,7 @@ async function newImage(
   const image = await addLayer(tools, {
     namespace,
     source: await layerSource(dataRoot, source),
-    parent: below && (await tools.reader.resolve(namespace, below.target, hostPlatform())),
+    parent: below && (await tools.reader.resolve(namespace, below.target, undefined)),
     config,
     name,
     snapshotter: tools.stores.snapshotters.get(snapshotter),
@@ -123,6 +123,8 @@ async function newImage(
   });
   return detailsOf(tools, namespace, image);
 }
+
+const given = (platform: string): Platform | undefined => (platform === "" ? undefined : parsePlatform(platform));
 
 const wanted = (platform: string): Platform => (platform === "" ? hostPlatform() : parsePlatform(platform));
 
@@ -148,14 +150,14 @@ export async function findImage(tools: ImageTools, namespace: string, name: stri
   throw new HullError("not-found", `image "${name}": not found`);
 }
 
-/** Undefined when documents of it are missing (its pull was cut off) or serve other platforms only. */
+/** Undefined when documents of it are missing: its pull was cut off. */
 async function resolveIfWhole(
   tools: ImageTools,
   namespace: string,
   target: Descriptor,
 ): Promise<ResolvedImage | undefined> {
   try {
-    return await tools.reader.resolve(namespace, target, hostPlatform());
+    return await tools.reader.resolve(namespace, target, undefined);
   } catch (error) {
     if (codeOf(error) === "not-found") return undefined;
     throw error;
@@ -170,8 +172,8 @@ async function listDetails(tools: ImageTools, namespace: string) {
   return Promise.all(whole.flat().map((record) => detailsOf(tools, namespace, record)));
 }
 
-async function detailsOf(tools: ImageTools, namespace: string, record: ImageRecord) {
-  const image = await tools.reader.resolve(namespace, record.target, hostPlatform());
+async function detailsOf(tools: ImageTools, namespace: string, record: ImageRecord, platform?: Platform) {
+  const image = await tools.reader.resolve(namespace, record.target, platform);
   const sizes = new Map(
     tools.stores.snapshotters
       .all()

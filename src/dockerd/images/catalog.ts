@@ -170,11 +170,14 @@ export function noSuchImage(text: string): HullError {
   return new HullError("not-found", `No such image: ${shown}`);
 }
 
+/** "": any. */
+export const fitsPlatform = (image: Image, platform: string): boolean =>
+  platform === "" || platformFit(parsePlatform(platform), image.config.platform) > 0;
+
 /** Throws not-found in Docker's words when the image serves another platform only. */
 export function requirePlatform(image: Image, reference: string, platform: string): void {
-  if (platform === "") return;
+  if (fitsPlatform(image, platform)) return;
   const wanted = parsePlatform(platform);
-  if (platformFit(wanted, image.config.platform) > 0) return;
   throw new HullError(
     "not-found",
     `image with reference ${reference} was found but its platform (${formatPlatform(image.config.platform)}) does not match the specified platform (${formatPlatform(wanted)})`,

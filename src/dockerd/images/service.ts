@@ -1,6 +1,6 @@
 /** The image cache: containerd's records in memory, kept right by its events and by what we change ourselves. */
 import type { ContainerdClient } from "../../containerd/client.ts";
-import { HullError } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import type { EventBus } from "../events/api.ts";
 import type { ImageService, ImageUser, ResolvedImage } from "./api.ts";
 import {
@@ -8,6 +8,7 @@ import {
   type Catalog,
   emptyCatalog,
   findImage,
+  fitsPlatform,
   type Image,
   type ImageDetails,
   noSuchImage,
@@ -61,8 +62,23 @@ export class Images implements ImageService {
     // One that was built a moment ago may be on its way here: hull-containerd knows.
     if (!findImage(this.#catalog, reference)) await withDeadline(this.reload(), FIRST_ANSWER_MS);
     const image = this.get(reference);
-    requirePlatform(image, reference, platform);
-    return resolved(image, reference);
+    const variant = fitsPlatform(image, platform) ? image : await this.#variant(image, platform);
+    requirePlatform(variant ?? image, reference, platform);
+    return resolved(variant ?? image, reference);
+  }
+
+  /** The image for another platform where the name stands for several; undefined when that one is not here. */
+  async #variant(image: Image, platform: string): Promise<Image | undefined> {
+    const several = image.records.find(({ target }) => target.digest !== image.manifest.digest);
+    if (!several) return undefined;
+    try {
+      const details = await this.parts.containerd.imageStore.get({ name: several.name, platform });
+      const [found] = buildCatalog(plainDetails(details)).byId.values();
+      return found && { ...found, records: image.records };
+    } catch (error) {
+      if (codeOf(error) === "not-found") return undefined;
+      throw error;
+    }
   }
 
   find(reference: string): ResolvedImage | undefined {
