@@ -58,10 +58,14 @@ export interface ContainerdClientOptions {
   readonly socketPath: string;
   /** "moby" for hulld. */
   readonly namespace: string;
+  /** So long single calls wait where nobody listens, for a daemon that is being started again. Else they fail at once. */
+  readonly patienceMs?: number;
 }
 
 export function connectContainerd(options: ContainerdClientOptions): ContainerdClient {
-  const transport = new ContainerdTransport(options.socketPath, { "containerd-namespace": options.namespace });
+  const { socketPath, namespace, patienceMs = 0 } = options;
+  const headers = { "containerd-namespace": namespace };
+  const transport = new ContainerdTransport({ socketPath, headers, patienceMs });
   const clients = Object.fromEntries(
     Object.entries(services).map(([name, service]) => [
       name,

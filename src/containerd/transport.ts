@@ -3,6 +3,7 @@
  * other side too, over gRPC. Lifecycle: each connection is dialled by the first call that needs it, and again when it broke.
  */
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   create,
   type DescMessage,
@@ -13,24 +14,56 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import { isRefused } from "../platform/grpc/call-failure.ts";
 import { GrpcTransport } from "../platform/grpc/transport.ts";
 import { TtrpcClient } from "./ttrpc/client.ts";
 
 type CallHeaders = ConstructorParameters<typeof Headers>[0];
+
+export interface ContainerdTransportOptions {
+  /** gRPC's; ttrpc's is beside it, as containerd has it. */
+  readonly socketPath: string;
+  /** Of every call. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** For a daemon that is being started again. */
+  readonly patienceMs: number;
+}
+
+const RETRY_MS = 20;
 
 export class ContainerdTransport implements Transport, AsyncDisposable {
   readonly #grpc: GrpcTransport;
   readonly #ttrpc: TtrpcClient;
   readonly #headers: Readonly<Record<string, string>>;
 
-  /** `socketPath`: gRPC's; ttrpc's is beside it, as containerd has it. `headers` go with every call. */
-  constructor(socketPath: string, headers: Readonly<Record<string, string>>) {
+  readonly #patienceMs: number;
+
+  constructor({ socketPath, headers, patienceMs }: ContainerdTransportOptions) {
     this.#grpc = new GrpcTransport({ dial: () => connect({ path: socketPath }), peer: "hull-containerd", headers });
     this.#ttrpc = new TtrpcClient(`${socketPath}.ttrpc`);
     this.#headers = headers;
+    this.#patienceMs = patienceMs;
   }
 
+  /** Again while nobody listens, for a while. */
   async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: CallHeaders,
+    input: MessageInitShape<I>,
+  ): Promise<UnaryResponse<I, O>> {
+    for (const giveUpAt = Date.now() + this.#patienceMs; ; ) {
+      try {
+        return await this.#once(method, signal, timeoutMs, header, input);
+      } catch (error) {
+        if (!isRefused(error) || Date.now() >= giveUpAt) throw error;
+      }
+      await delay(RETRY_MS, undefined, { signal });
+    }
+  }
+
+  async #once<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,

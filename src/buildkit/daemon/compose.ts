@@ -53,7 +53,11 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const warn = (message: string) => log.warn(message);
   await using stack = new AsyncDisposableStack();
   const containerd = stack.use(
-    connectContainerd({ socketPath: join(execRoot, "containerd/containerd.sock"), namespace: "moby" }),
+    connectContainerd({
+      socketPath: join(execRoot, "containerd/containerd.sock"),
+      namespace: "moby",
+      patienceMs: STATUS_MS,
+    }),
   );
   const snapshotter = await snapshotterOf(containerd);
   const layers = new SnapshotLayers(containerd, snapshotter, keel);

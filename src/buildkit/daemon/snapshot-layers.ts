@@ -40,8 +40,19 @@ export class SnapshotLayers implements Layers, Holds {
         else if (labels[ROOT] === "build") unheld.push(name);
       }
     }
+    await this.#letGoOfDocuments();
     for (const key of left) await this.#remove(key);
     for (const name of unheld) await this.#release(name);
+  }
+
+  /** Of images that were not named yet: whole ones, and halves. */
+  async #letGoOfDocuments(): Promise<void> {
+    const { statuses } = await this.containerd.content.listStatuses({}, call({}));
+    for (const { ref } of statuses.filter(({ ref }) => ref.startsWith("build-")))
+      await this.containerd.content.abort({ ref }, call({}));
+    const { resources } = await this.containerd.leases.listResources({ id: LEASE }, call({}));
+    for (const resource of resources.filter(({ type }) => type === "content"))
+      await this.containerd.leases.deleteResource({ id: LEASE, resource }, call({}));
   }
 
   async prepare(base: LayerStack, signal: AbortSignal): Promise<OpenLayer> {

@@ -78,7 +78,9 @@ export async function passBuild(
   const sender = new BodySender(request.body, connection);
   if (!upload) sender.inFrames();
   try {
-    const status = await sender.answer();
+    const status = await sender.answer().catch((error: unknown) => {
+      throw connection.gone.aborted && !request.signal.aborted ? lostBuilder(error) : error;
+    });
     const out = response.stream(status, "application/json");
     try {
       for await (const piece of connection) await out.write(piece);
@@ -164,10 +166,14 @@ async function* gathered(body: RequestBody): AsyncGenerator<Buffer> {
   if (parts.length > 0) yield Buffer.concat(parts);
 }
 
+const lostBuilder = (cause: unknown): HullError =>
+  new HullError(
+    "unavailable",
+    "hull-buildkitd ended while it built; what was finished is kept, so run the build again",
+    { cause },
+  );
+
 const errorLine = (error: unknown): string => {
-  const message =
-    codeOf(error) === "unavailable"
-      ? "hull-buildkitd ended while it built; what was finished is kept, so run the build again"
-      : messageOf(error);
+  const message = messageOf(codeOf(error) === "unavailable" ? lostBuilder(error) : error);
   return `${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`;
 };

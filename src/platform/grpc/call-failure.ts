@@ -19,9 +19,13 @@ export function codeOfAnswer(status: number, named: string | undefined): ErrorCo
 }
 
 const CUT_FACT = "cutOff";
+const REFUSED = "refused";
 
 /** The connection ended, whatever the other side would have said. */
 export const isCutOff = (error: unknown): boolean => error instanceof HullError && CUT_FACT in error.facts;
+
+/** Nobody listened: nothing of the call was taken. */
+export const isRefused = (error: unknown): boolean => error instanceof HullError && error.facts[CUT_FACT] === REFUSED;
 
 /** A call that was cut off. A socket that nobody listens on is said as what it means; "connect ECONNREFUSED" stays in it for programs. */
 export function cutOff(peer: string, method: string, cause: Error): HullError {
@@ -30,5 +34,8 @@ export function cutOff(peer: string, method: string, cause: Error): HullError {
     refused === undefined
       ? `${peer} ended the connection in the middle of ${method} (${cause.message}): try again`
       : `${peer} does not answer (${refused}): it has ended, or is being started again; try again, and look at its log ("hull system logs") when this stays`;
-  return new HullError("unavailable", message, { cause, facts: { [CUT_FACT]: method } });
+  return new HullError("unavailable", message, {
+    cause,
+    facts: { [CUT_FACT]: refused === undefined ? method : REFUSED },
+  });
 }

@@ -137,7 +137,10 @@ export class GrpcTransport implements Transport, AsyncDisposable {
     if (known && !known.session.closed && !known.session.destroyed) return known;
     const { dial, peer } = this.options;
     const socket = dial();
-    if (socket.destroyed) throw cutOff(peer, "the first call", new Error("it is closed"));
+    if (socket.destroyed) {
+      socket.on("error", () => undefined); // Told here.
+      throw cutOff(peer, "the first call", socket.errored ?? new Error("it is closed"));
+    }
     const session = http2.connect("http://localhost", { createConnection: () => socket });
     const connected: Connected = { session, exchanges: new Set() };
     const forget = (): void => {
