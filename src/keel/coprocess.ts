@@ -58,7 +58,8 @@ export class Coprocess {
 
   /** Sends a frame and resolves with the reply of the same id. */
   request(type: number, id: number, payload: Uint8Array): Promise<Frame> {
-    if (!this.#alive) return Promise.reject(new HullError("unavailable", "keel serve has ended and is being started again: try again"));
+    if (!this.#alive)
+      return Promise.reject(new HullError("unavailable", "keel serve has ended and is being started again: try again"));
     const { promise, resolve, reject } = Promise.withResolvers<Frame>();
     this.#waiting.set(id, { resolve, reject });
     this.send(type, id, payload);
