@@ -1,66 +1,29 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { TestEngine } from "../engine.ts";
+import { noSpace, SmallDisk } from "../small-disk.ts";
 
 const DISK_BYTES = 96 * 1024 * 1024;
-const directory = mkdtempSync("/var/tmp/hull-disk-");
-const disk = join(directory, "disk");
-const filler = join(disk, "filler");
+const disk = new SmallDisk(DISK_BYTES);
 let engine: TestEngine | undefined;
-let whyNot = "";
-
-/** Runs a program; what it said when it failed, else empty. */
-const complaint = (command: string, ...args: string[]): string => {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
-  return status === 0 ? "" : `${command}: ${error?.message ?? stderr}`;
-};
 
 before(async () => {
-  const image = join(directory, "image");
-  closeSync(openSync(image, "w"));
-  truncateSync(image, DISK_BYTES);
-  whyNot =
-    complaint("mke2fs", "-q", "-t", "ext4", "-m", "0", "-F", image) ||
-    complaint("mkdir", disk) ||
-    complaint("mount", "-o", "loop", image, disk);
-  if (whyNot === "") engine = await TestEngine.start({ dataRoot: join(disk, "data") });
+  if (disk.whyNot === "") engine = await TestEngine.start({ dataRoot: join(disk.path, "data") });
 });
 
 after(async () => {
-  rmSync(filler, { force: true });
+  disk.empty();
   await engine?.[Symbol.asyncDispose]();
-  complaint("umount", disk);
-  rmSync(directory, { recursive: true, force: true });
+  disk[Symbol.dispose]();
 });
 
-/** Takes the last free block. */
-function fill(): void {
-  const file = openSync(filler, "a");
-  try {
-    for (const size of [1 << 20, 1 << 12, 1]) {
-      const zeros = Buffer.alloc(size);
-      try {
-        for (;;) if (writeSync(file, zeros) < size) break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-      }
-    }
-  } finally {
-    closeSync(file);
-  }
-}
-
-const noSpace = /no space left on device|ENOSPC|database or disk is full/i;
-
 test("a full data root: writes are refused in clear words, the earlier state is intact, and with room all works again", async (t: TestContext) => {
-  if (engine === undefined) return t.skip(`no small file system here: ${whyNot}`);
+  if (engine === undefined) return t.skip(`no small file system here: ${disk.whyNot}`);
   const running = await engine.ok("run", "-d", "--name", "before", "busybox", "sleep", "1000");
   await engine.ok("create", "--name", "idle", "busybox", "true");
   await engine.ok("volume", "create", "kept");
-  const archive = join(directory, "busybox.tar");
+  const archive = join(disk.directory, "busybox.tar");
   await engine.ok("save", "-o", archive, "busybox");
   await engine.ok("tag", "busybox", "other");
   const list = "{{.ID}} {{.Names}} {{.State}}";
@@ -80,7 +43,7 @@ test("a full data root: writes are refused in clear words, the earlier state is 
     ["run", "--rm", "-v", "anew:/data", "busybox", "true"],
   ];
   for (const args of refused) {
-    fill();
+    disk.fill();
     const ran = await engine.docker(...args);
     assert.notEqual(ran.code, 0, `${args.join(" ")} succeeded`);
     assert.match(ran.stderr, noSpace, args.join(" "));
@@ -88,11 +51,11 @@ test("a full data root: writes are refused in clear words, the earlier state is 
   }
   assert.equal(await engine.ok("exec", running, "echo", "here"), "here");
   await engine.endDaemon("SIGKILL");
-  fill();
+  disk.fill();
   await engine.startDaemon();
   assert.deepEqual(await state(), was, "a new hulld on the full disk");
   assert.equal(await engine.inspect(running, "{{.State.Pid}}"), pid);
-  rmSync(filler);
+  disk.empty();
   await engine.ok("rename", "idle", "renamed");
   await engine.ok("volume", "create", "after");
   await engine.ok("network", "create", "after");
@@ -103,7 +66,7 @@ test("a full data root: writes are refused in clear words, the earlier state is 
 });
 
 test("on a full data root what ends or goes is recorded, also for the hulld that comes next", async (t: TestContext) => {
-  if (engine === undefined) return t.skip(`no small file system here: ${whyNot}`);
+  if (engine === undefined) return t.skip(`no small file system here: ${disk.whyNot}`);
   const wait = ["--restart", "unless-stopped", "busybox", "sleep", "1000"];
   const [stops, killed, removed] = [
     await engine.ok("run", "-d", "--name", "stops", ...wait),
@@ -140,7 +103,7 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
     ["rmi", "spare"],
   ];
   for (const args of reducing) {
-    fill();
+    disk.fill();
     await engine.ok(...args);
   }
   assert.equal(await engine.ok("wait", ends), "3");
@@ -162,14 +125,14 @@ test("on a full data root what ends or goes is recorded, also for the hulld that
   };
   await isRight("at once");
   await engine.endDaemon("SIGKILL");
-  fill();
+  disk.fill();
   await engine.startDaemon();
   await isRight("in a new hulld on the full disk");
-  fill();
+  disk.fill();
   await engine.endDaemon("SIGTERM");
   await engine.startDaemon();
   await isRight("in a new engine on the full disk");
-  rmSync(filler);
+  disk.empty();
   await isRight("with room");
   await engine.ok("start", "ends");
   await engine.ok("rm", "-f", "stops", "killed", "ends");

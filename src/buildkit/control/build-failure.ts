@@ -3,9 +3,10 @@
  * which they print the lines. Details are JSON with names of BuildKit's own (solver/errdefs, util/grpcerrors).
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { codeOf, HullError, messageOf } from "../../platform/errors.ts";
+import { codeOf, HullError } from "../../platform/errors.ts";
 import { DETAILS_FACT, STATUS_FACT } from "../../platform/grpc/call-failure.ts";
 import { sourceOf } from "../dockerfile/source-error.ts";
+import { messageWithAdvice } from "../full-disk.ts";
 import { type Status, StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { SourceRange } from "../graph/vertex.ts";
 import { StepError } from "../solver/failure.ts";
@@ -21,7 +22,7 @@ export function buildFailure(error: unknown, source: SourceText | undefined): un
   const code = codeOf(error);
   if (plain.has(code)) return error;
   const range = placeOf(error);
-  const message = messageOf(error);
+  const message = messageWithAdvice(error);
   const details = source && range ? { [DETAILS_FACT]: detailsOf(message, source, range) } : {};
   const facts = error instanceof HullError ? error.facts : {};
   return new HullError(code, message, { cause: error, facts: { ...facts, [STATUS_FACT]: UNKNOWN, ...details } });

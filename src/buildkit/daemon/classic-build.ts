@@ -1,6 +1,6 @@
 /** `POST /build` from its query to the last line of its answer. */
 import { familiarReference, type Reference } from "../../oci/reference.ts";
-import { HullError, messageOf } from "../../platform/errors.ts";
+import { HullError } from "../../platform/errors.ts";
 import type { FramedSocket } from "../../platform/framed-socket.ts";
 import { BODY_IN_FRAMES, BODY_TAKEN, BODY_WHOLE, type BuiltImages } from "../api.ts";
 import type { BuildRequest, BuiltImage } from "../build.ts";
@@ -8,6 +8,7 @@ import type { ContextBody } from "../context/receive.ts";
 import { LiveBuild } from "../control/live-build.ts";
 import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { FileTree } from "../files/entry.ts";
+import { messageWithAdvice } from "../full-disk.ts";
 import { unusedBuildArgsLine } from "../graph/plan-build.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Secrets } from "../solver/ports.ts";
@@ -219,7 +220,7 @@ class ClassicAnswer {
 /** A command's exit code is the client's too. */
 function failureOf(error: unknown): { readonly message: string; readonly code: number | undefined } {
   const code = error instanceof HullError ? error.facts.exitCode : undefined;
-  return { message: messageOf(error), code: typeof code === "number" ? code : undefined };
+  return { message: messageWithAdvice(error), code: typeof code === "number" ? code : undefined };
 }
 
 const noSecrets: Secrets = { secret: async () => undefined, sshAgent: async () => undefined };

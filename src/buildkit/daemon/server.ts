@@ -11,6 +11,7 @@ import { parseTraceparent } from "../../trace/context.ts";
 import type { SpanRecord } from "../../trace/span.ts";
 import type { Span, Tracer } from "../../trace/tracer.ts";
 import type { BuilderPong, BuilderRequest, CacheRecord, PruneAnswer } from "../api.ts";
+import { messageWithAdvice } from "../full-disk.ts";
 import { parseConfigured } from "../settings.ts";
 
 export interface BuilderCall {
@@ -152,7 +153,7 @@ export class BuilderServer {
     } catch (error) {
       end.end(error);
       if (connection.gone.aborted) return connection[Symbol.dispose]();
-      await connection.writeLine({ status: statusOf(error), message: messageOf(error) });
+      await connection.writeLine({ status: statusOf(error), message: messageWithAdvice(error) });
     }
     if (!connection.socket.destroyed) connection.socket.end();
   }

@@ -82,6 +82,9 @@ export class IndexedSnapshotter implements Snapshotter {
       [...steps, operation("usage", { path: layer }, { cause: "commit" })],
       options,
     );
+    // Who gave it up may have removed it: its directory has gone.
+    if (this.#records.find(namespace, request.key)?.id !== active.id)
+      throw new HullError("not-found", `snapshot ${request.key} was removed while it was committed: not found`);
     const usage = decodeUsage(outputs.get(steps.length)!);
     const labels = { ...active.labels, ...request.labels };
     const now = Date.now();

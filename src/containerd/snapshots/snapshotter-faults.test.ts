@@ -87,6 +87,26 @@ async function based(subject: Case, kernel: Kernel): Promise<IndexedSnapshotter>
   return store;
 }
 
+test("a snapshot that is removed while it is committed is not committed", async () => {
+  await using subject = new Case();
+  const during: (() => Promise<void>)[] = [];
+  const store = await based(subject, {
+    run: async (plan, options) => {
+      const outcome = await keel.run(plan, options);
+      await during.pop()?.();
+      return outcome;
+    },
+  });
+  await store.prepare(NS, { key: "old", parent: "base" });
+  during.push(() => store.remove(NS, "old"));
+  await assert.rejects(store.commit(NS, { key: "old", name: "committed" }), { code: "not-found" });
+  assert.deepEqual(
+    store.list(NS).map(({ name }) => name),
+    ["base"],
+  );
+  await subject.assertOnlyRecorded(store);
+});
+
 const changes: Readonly<Record<string, (store: IndexedSnapshotter) => Promise<unknown>>> = {
   prepare: (store) => store.prepare(NS, { key: "new", parent: "base" }),
   commit: (store) => store.commit(NS, { key: "old", name: "committed" }),
