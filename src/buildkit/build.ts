@@ -1,6 +1,9 @@
 /** One build as the daemon takes it from any protocol, and what comes of it. */
+
 import type { SpanContext } from "../trace/context.ts";
-import type { Dialect, RunLimits } from "./graph/vertex.ts";
+import type { BuildOrigin } from "./attestations/build-origin.ts";
+import type { FileTree } from "./files/entry.ts";
+import type { Dialect, RunLimits, Vertex } from "./graph/vertex.ts";
 import type { BuildListener } from "./progress.ts";
 import type { Explanation } from "./solver/explain.ts";
 import type { Contexts, Downloads, LayerStack, Secrets } from "./solver/ports.ts";
@@ -92,4 +95,11 @@ export interface BuiltImage {
   readonly stack: LayerStack;
   /** Of the image that it was built on. */
   readonly baseBlobs: readonly LayerBlob[];
+  /** Other stages that are looked through for packages. */
+  readonly scans: readonly { readonly name: string; readonly stack: LayerStack }[];
+  readonly scansContext: boolean;
+  readonly target: Vertex;
+  /** How it came to be, and the context for who looks through it; where the protocol can ask for that. */
+  readonly origin?: BuildOrigin;
+  readonly contextTree?: (signal: AbortSignal) => Promise<FileTree>;
 }

@@ -65,8 +65,10 @@ export const buildFlags: readonly Flag[] = [
   flag("bool", "debug", "Enable debug logging", { short: "D" }),
   flag("bool", "explain-cache", "Say of each step whether it was in the cache, and what of it has changed if not"),
   flag("bool", "explain-context", "Say what of the build context takes the most space, and how to make it smaller"),
-  ...["annotation", "attest", "cache-to"].map((name) => flag("list", name, "Is not available yet", { hidden: true })),
-  ...["provenance", "sbom"].map((name) => flag("string", name, "Is not available yet", { hidden: true })),
+  flag("list", "attest", 'Attestation parameters (format: "type=sbom" or "type=provenance,mode=max")'),
+  flag("string", "provenance", 'Shorthand for "--attest=type=provenance" (true, false, mode=min, mode=max)'),
+  flag("string", "sbom", 'Shorthand for "--attest=type=sbom"'),
+  ...["annotation", "cache-to"].map((name) => flag("list", name, "Is not available yet", { hidden: true })),
 ];
 
 const buildkitOnly = [

@@ -1,22 +1,12 @@
 /** The unmodified buildx on hulld: BuildKit's API as its own client speaks it. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { serveGit, TestRepository } from "../../src/buildkit/downloads/git-harness.ts";
+import { buildxPlugin } from "../buildx-plugin.ts";
 import { type Ran, type RunOptions, run, TestEngine } from "../engine.ts";
 
-/** Where the plugin may be; BUILDX names another place. */
-const places = [
-  process.env.BUILDX ?? "",
-  join(homedir(), ".docker/cli-plugins/docker-buildx"),
-  "/usr/local/lib/docker/cli-plugins/docker-buildx",
-  "/usr/libexec/docker/cli-plugins/docker-buildx",
-  "/usr/lib/docker/cli-plugins/docker-buildx",
-  join(homedir(), "go/bin/buildx"),
-];
-const plugin = places.find((path) => path !== "" && existsSync(path));
+const plugin = buildxPlugin;
 const skip = plugin === undefined ? "buildx is not installed (BUILDX=PATH names it)" : false;
 
 let engine: TestEngine;

@@ -61,12 +61,22 @@ export async function resolveIn(root: string, path: string): Promise<ResolvedPat
   return { path: done.join("/"), kind: done.length === 0 ? "directory" : kind };
 }
 
-/** Undefined when it is missing or no regular file. */
+/** Undefined when it is missing or no regular file. Throws invalid-argument for a larger one. */
 export async function readIn(root: string, path: string, maxBytes: number): Promise<Buffer | undefined> {
-  const found = await resolveIn(root, path);
-  if (found.kind !== "file") return undefined;
-  const full = at(root, found.path);
+  const full = await fileIn(root, path);
+  if (!full) return undefined;
   if ((await lstat(full)).size > maxBytes)
     throw new HullError("invalid-argument", `${path} has more than ${maxBytes} bytes`);
   return readFile(full);
+}
+
+/** As `readIn`; undefined for a larger one too. */
+export async function findIn(root: string, path: string, maxBytes: number): Promise<Buffer | undefined> {
+  const full = await fileIn(root, path);
+  return full && (await lstat(full)).size <= maxBytes ? readFile(full) : undefined;
+}
+
+async function fileIn(root: string, path: string): Promise<Buffer | undefined> {
+  const found = await resolveIn(root, path);
+  return found.kind === "file" ? at(root, found.path) : undefined;
 }

@@ -54,6 +54,7 @@ const solver = [
   "mergeop",
   "exporter.sourcedateepoch",
   "exporter.multiple",
+  "exporter.image.attestations",
   "gc.freespacefilter",
 ];
 

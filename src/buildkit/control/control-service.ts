@@ -6,6 +6,7 @@ import { hostPlatform } from "../../oci/platform.ts";
 import { HullError } from "../../platform/errors.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
 import { parseTraceparent } from "../../trace/context.ts";
+import { type AttestOptions, parseAttestOptions } from "../attestations/attest-options.ts";
 import { RecordedBuild, type RecordingParts } from "../daemon/recorded-build.ts";
 import type {
   BytesMessage,
@@ -23,6 +24,7 @@ import { headerOf } from "./grpc-connections.ts";
 import { historyService, pastStatus } from "./history-service.ts";
 import { internalStep } from "./internal-step.ts";
 import { LiveBuild } from "./live-build.ts";
+import { predicatesOf } from "./predicates.ts";
 import { Tunnel } from "./tunnel.ts";
 
 export type UsageRecordMessage = MessageInitShape<typeof UsageRecordSchema>;
@@ -125,7 +127,8 @@ async function solve(
   const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
   let [failure, response]: [unknown, Record<string, string>] = [undefined, {}];
   try {
-    response = await answerOf(parts, { live, request, signal, exporters });
+    const options = parseAttestOptions(request.FrontendAttrs);
+    response = await answerOf(parts, { live, request, signal, exporters, options });
     return { ExporterResponse: response };
   } catch (error) {
     failure = error;
@@ -140,6 +143,10 @@ async function solve(
 async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<string, string>> {
   const { images, multiPlatform, answer } = await resultOf(parts, asked);
   if (answer) return { ...answer };
+  const { options } = asked;
+  const predicates = await predicatesOf(parts.exports, {
+    ...{ images, options, listener: asked.live.listen, signal: asked.signal },
+  });
   const answers: ExporterAnswer[] = [];
   const { signal, live } = asked;
   const session = () => parts.sessions.get(live.sessionId, signal);
@@ -154,7 +161,16 @@ async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<strin
           const onBytes = (bytes: number): void => {
             sent += bytes;
           };
-          const answer = await run(parts.exports, { exporter, index, images, multiPlatform, session, onBytes, signal });
+          const answer = await run(parts.exports, {
+            exporter,
+            index,
+            images,
+            multiPlatform,
+            predicates,
+            session,
+            onBytes,
+            signal,
+          });
           if (exporter.Type in stepNames) transferred("files", sent);
           return answer;
         },
@@ -192,6 +208,7 @@ interface Asked {
   readonly request: SolveRequest;
   readonly signal: AbortSignal;
   readonly exporters: ReturnType<typeof exportersOf>;
+  readonly options: AttestOptions;
 }
 
 /** Built here when the request names a frontend; else the client drives the build and returns its result. */

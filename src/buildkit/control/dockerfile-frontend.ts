@@ -7,10 +7,12 @@ import type { LayoutImages } from "../daemon/layout-images.ts";
 import { answerRequest, type RequestAnswer } from "../daemon/sub-requests.ts";
 import type { BuildDownloads, DownloadStore } from "../downloads/downloads.ts";
 import type { RemoteContext } from "../downloads/remote-context.ts";
+import { type ToldDownloads, toldMaterials } from "../downloads/told-materials.ts";
 import type { FileTree } from "../files/entry.ts";
 import { keepingBuildFiles } from "../files/ignore.ts";
 import type { BuildListener } from "../progress.ts";
 import type { Secrets } from "../solver/ports.ts";
+import { type AccountParts, withAccounts } from "./build-account.ts";
 import { buildFailure } from "./build-failure.ts";
 import { sessionCredentials } from "./client-credentials.ts";
 import { type ClientDockerfile, readDockerfile, readIgnoreFile } from "./client-files.ts";
@@ -56,6 +58,7 @@ export interface FrontendResult extends AsyncDisposable {
 export async function buildDockerfile(parts: FrontendParts, call: FrontendCall): Promise<FrontendResult> {
   const options = parseFrontendAttributes(call.attributes);
   const { live, signal } = call;
+  const startedMs = Date.now();
   const session = await parts.sessions.get(live.sessionId, signal);
   const secrets = clientSecrets(session, parts.scratch);
   const downloads = parts.downloads.open({ secrets, listener: live.listen, buildArgs: options.buildArgs });
@@ -63,9 +66,13 @@ export async function buildDockerfile(parts: FrontendParts, call: FrontendCall):
   const loaded: Loaded = { options, session, secrets, downloads, remote };
   const dockerfile = await loadDockerfile(parts, call, loaded);
   live.source = { file: dockerfile.name, data: dockerfile.data };
-  const request = buildRequest(parts, call, { ...loaded, dockerfile });
+  const told = toldMaterials(downloads);
+  const request = buildRequest(parts, call, { ...loaded, dockerfile, told });
   try {
-    if (options.request === "") return await buildImages(parts, request, options);
+    const { attributes } = call;
+    const { contextUrl } = options;
+    const account = { request, attributes, contextUrl, remote, downloads: told.materials, startedMs };
+    if (options.request === "") return await buildImages(parts, account, options);
     const answer = await answerRequest(options.request, request);
     return { images: [], multiPlatform: false, answer, [Symbol.asyncDispose]: async () => {} };
   } catch (error) {
@@ -75,12 +82,12 @@ export async function buildDockerfile(parts: FrontendParts, call: FrontendCall):
 
 async function buildImages(
   parts: FrontendParts,
-  request: BuildRequest,
+  account: AccountParts,
   { multiPlatform }: FrontendOptions,
 ): Promise<FrontendResult> {
-  const build: ImageBuild = await planImages(parts, request);
+  const build: ImageBuild = await planImages(parts, account.request);
   try {
-    const images = await build.finish();
+    const images = withAccounts(await build.finish(), account);
     return { images, multiPlatform, answer: undefined, [Symbol.asyncDispose]: () => build[Symbol.asyncDispose]() };
   } catch (error) {
     await build[Symbol.asyncDispose]();
@@ -151,11 +158,12 @@ function withPlace(listener: BuildListener, fileName: string): BuildListener {
 
 interface Given extends Loaded {
   readonly dockerfile: ClientDockerfile;
+  readonly told: ToldDownloads;
 }
 
 function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): BuildRequest {
   const { live, signal, entitlements } = call;
-  const { options, session, dockerfile, secrets, downloads } = given;
+  const { options, session, dockerfile, secrets, told } = given;
   const { target, buildArgs, labels, noCache, noCacheFilter, pull, network, extraHosts, limits, hostname } = options;
   const ignored = ignoredOnce(parts, call, given);
   const images = parts.images({ credentials: sessionCredentials(session, signal), signal });
@@ -168,7 +176,7 @@ function buildRequest(parts: FrontendParts, call: FrontendCall, given: Given): B
     namedContexts: options.namedContexts,
     contexts: contextsOf(parts, call, { ...given, ignored }),
     ignored: () => ignored("context"),
-    ...{ downloads, secrets },
+    ...{ downloads: told.downloads, secrets },
     images: toldImages(images, live.listen),
     layouts: clientLayouts({ ...parts, images, session, listener: live.listen, signal }),
     listener: withPlace(live.listen, dockerfile.name),

@@ -1,9 +1,11 @@
 /** Where a build's result goes: into the engine's images, or to the client as files. */
 
-import { parseReference, withDefaultTag } from "../../oci/reference.ts";
+import type { Descriptor } from "../../oci/image.ts";
+import { formatReference, parseReference, withDefaultTag } from "../../oci/reference.ts";
 import { HullError } from "../../platform/errors.ts";
+import { encodeStatement, imageSubjects, type Predicate } from "../attestations/statement.ts";
 import type { BuiltImage } from "../build.ts";
-import type { ImageOrder, WrittenImage } from "../daemon/image-writer.ts";
+import type { ImageOrder, Statement, WrittenImage } from "../daemon/image-writer.ts";
 import type { FileEntry } from "../files/entry.ts";
 import type { Exporter } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { LayerStack } from "../solver/ports.ts";
@@ -22,6 +24,8 @@ export interface ExportParts {
 
 export interface ResultView extends AsyncDisposable {
   readonly path: string;
+  /** Of a file, links meaning the view's own root; undefined: missing, no regular file, or larger. */
+  read(path: string, maxBytes: number): Promise<Buffer | undefined>;
   /** Everything in it; files without their hashes. */
   list(signal: AbortSignal): Promise<readonly FileEntry[]>;
 }
@@ -33,6 +37,8 @@ export interface ExportCall {
   readonly images: readonly BuiltImage[];
   /** The result is a map of platforms, of one too: an index, a directory for each. */
   readonly multiPlatform: boolean;
+  /** What is said of them, where anything was asked for. */
+  readonly predicates: ReadonlyMap<BuiltImage, readonly Predicate[]>;
   readonly session: () => Promise<Session>;
   /** Bytes that have gone to the client. */
   readonly onBytes: (bytes: number) => void;
@@ -104,14 +110,22 @@ function isSplit({ Attrs: { "platform-split": given = "" } }: Exporter, multiPla
 }
 
 async function toImage(parts: ExportParts, call: ExportCall): Promise<ExporterAnswer> {
-  const { exporter, images, multiPlatform, signal } = call;
+  const { exporter, images, multiPlatform, predicates, signal } = call;
   const { Attrs: attributes } = exporter;
   if (attributes.push === "true")
     throw new HullError("unimplemented", "pushing what was built is not available yet: use docker push");
   if (images.length === 0) return {};
   const names = (attributes.name ?? "").split(",").filter((name) => name !== "");
   const tags = names.map((name) => withDefaultTag(parseReference(name)));
-  const { id, target } = await parts.store({ images, asIndex: multiPlatform, tags, signal });
+  const attest = async (image: BuiltImage, { digest }: Descriptor): Promise<Statement[]> => {
+    const subjects = imageSubjects(tags.map(formatReference), image.platform, digest);
+    return (predicates.get(image) ?? []).map((predicate) => ({
+      predicateType: predicate.type,
+      bytes: encodeStatement(subjects, predicate),
+    }));
+  };
+  const asIndex = multiPlatform || [...predicates.values()].some(({ length }) => length > 0);
+  const { id, target } = await parts.store({ images, asIndex, attest, tags, signal });
   return {
     "containerimage.digest": target.digest,
     "containerimage.descriptor": Buffer.from(JSON.stringify(target)).toString("base64"),

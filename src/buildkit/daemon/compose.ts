@@ -12,6 +12,7 @@ import type { Tracer } from "../../trace/tracer.ts";
 import { ClientContexts } from "../context/client-contexts.ts";
 import { collectContexts } from "../context/collect.ts";
 import { KeelFiles } from "../context/keel-files.ts";
+import { findIn } from "../context/paths-in-root.ts";
 import { ContextReceiver } from "../context/receive.ts";
 import { cacheView } from "../control/cache-view.ts";
 import { controlApi } from "../control/control.ts";
@@ -129,7 +130,10 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
       gather: (directory, files, options) =>
         uploads.slot(options, () => contexts.gather(directory, files, options.signal)),
     }),
-    exports: { store, view: async (stack) => resultView(files, await layers.directories(stack)) },
+    exports: {
+      store,
+      view: async (stack) => resultView(files, await layers.directories(stack)),
+    },
     cache: cacheView(whole),
     ending: ending.signal,
     log,
@@ -197,7 +201,8 @@ class Builds {
 async function resultView(files: KeelFiles, directories: readonly string[]): Promise<ResultView> {
   const view = await files.view(directories);
   const list = (signal: AbortSignal) => files.list(view.path, signal);
-  return { path: view.path, list, [Symbol.asyncDispose]: () => view[Symbol.asyncDispose]() };
+  const read = (path: string, maxBytes: number) => findIn(view.path, path, maxBytes);
+  return { path: view.path, list, read, [Symbol.asyncDispose]: () => view[Symbol.asyncDispose]() };
 }
 
 /** Contexts on their way, so many at a time, builds in turn. */

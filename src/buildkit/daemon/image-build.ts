@@ -9,6 +9,7 @@ import type { BuildPlan, ImageDraft, PlatformPlan } from "../graph/plan.ts";
 import { planBuild } from "../graph/plan-build.ts";
 import type { FinishedImage, SolveResults, VertexResult } from "../graph/solve-results.ts";
 import type { Vertex } from "../graph/vertex.ts";
+import type { LayerStack } from "../solver/ports.ts";
 import { readDockerfileOf, tellWarnings } from "./build-checks.ts";
 import { BuildTimes, type StepTimes } from "./step-times.ts";
 
@@ -48,9 +49,11 @@ export class ImageBuild implements AsyncDisposable {
   async finish(): Promise<readonly BuiltImage[]> {
     const { platforms } = this.plan;
     await this.#solving.solve(platforms.flatMap(verticesOf));
-    return platforms.map(({ platform, image }) => {
+    return platforms.map(({ platform, image, target, scans }) => {
       const { config, stack } = finishImage(image, this.#results());
-      return { platform, config, stack, baseBlobs: image.base?.blobs ?? [] };
+      const stages = scans.stages.map(({ name, top }) => ({ name, stack: this.#stackOf(top) }));
+      const more = { baseBlobs: image.base?.blobs ?? [], target, scans: stages, scansContext: scans.context };
+      return { platform, config, stack, ...more };
     });
   }
 
@@ -70,6 +73,10 @@ export class ImageBuild implements AsyncDisposable {
     });
     const { stepIds } = entries === 0 ? nothing : finishImage(shortened(draft, entries), results);
     return { id: stepIds.at(-1) ?? draft.base?.id ?? "", known };
+  }
+
+  #stackOf(vertex: Vertex): LayerStack {
+    return vertex.kind === "scratch" ? { chainId: "", layers: [] } : this.#solving.result(vertex).stack;
   }
 
   #results(onTime: (known: boolean) => void = () => {}): SolveResults {

@@ -1,6 +1,7 @@
 /** What builds fetch themselves: files from URLs and checkouts. One store for all builds, of which each has a view with its own secrets and proxies. */
 import { HullError } from "../../platform/errors.ts";
 import type { ContextReceiver } from "../context/receive.ts";
+import type { FileTree } from "../files/entry.ts";
 import type { HttpVertex } from "../graph/vertex.ts";
 import { vertexId } from "../graph/vertex-id.ts";
 import type { BuildListener } from "../progress.ts";
@@ -47,7 +48,8 @@ export class DownloadStore {
     const ofUrl = async (url: string, signal: AbortSignal): Promise<RemoteContext> => {
       const silent = { secrets, proxies, signal, onProgress: () => {} };
       const tree = await http.tree({ url, checksum: "", fileName: CONTEXT_FILE }, silent);
-      return downloadedContext({ path: http.pathOf(tree), tree }, { contexts, signal });
+      const context = await downloadedContext({ path: http.pathOf(tree), tree }, { contexts, signal });
+      return { ...context, digest: fileDigest(tree) };
     };
     return {
       context: async (url, { keepGitDirectory, signal }) => {
@@ -56,13 +58,18 @@ export class DownloadStore {
         if (!reference) throw new HullError("invalid-argument", `${url} is neither a URL nor a repository`);
         const source = { ...reference, keepGitDirectory: reference.keepGitDirectory ?? keepGitDirectory };
         const checkout = await git.open(source, { secrets, proxies, signal });
-        return { kind: "files", tree: await checkout.tree() };
+        return { kind: "files", tree: await checkout.tree(), digest: { sha1: checkout.commit } };
       },
       http: (vertex, signal) => http.tree(vertex, fetching(vertex, signal)),
       git: (vertex, signal) => git.open(vertex, { secrets, proxies, signal }),
     };
   }
 }
+
+/** Of a downloaded file's tree. */
+export const fileDigest = ({ entries }: FileTree): Readonly<Record<string, string>> => ({
+  sha256: entries.find(({ kind }) => kind === "file")?.sha256 ?? "",
+});
 
 const TELL_MS = 100;
 const nowNs = (): bigint => BigInt(Date.now()) * 1_000_000n;

@@ -6,10 +6,14 @@ import type { FileTree } from "../files/entry.ts";
 import { type GitReference, parseGitReference } from "../graph/git-reference.ts";
 import { ARCHIVE_HEAD_BYTES, isArchiveHead } from "../solver/archive.ts";
 
-export type RemoteContext =
+export type RemoteContext = (
   | { readonly kind: "files"; readonly tree: FileTree }
   /** A Dockerfile alone; the tree has it as "context". */
-  | { readonly kind: "dockerfile"; readonly data: Buffer; readonly tree: FileTree };
+  | { readonly kind: "dockerfile"; readonly data: Buffer; readonly tree: FileTree }
+) & {
+  /** Of what was downloaded: "sha256" of a file, "sha1" of a commit, hexadecimal. */
+  readonly digest?: Readonly<Record<string, string>>;
+};
 
 const MOST_DOCKERFILE_BYTES = 16 * 1024 * 1024;
 /** BuildKit's name for what a URL gave. */

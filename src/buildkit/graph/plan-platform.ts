@@ -8,6 +8,7 @@ import { type Origins, type Outside, unresolved } from "./origins.ts";
 import type { OutlinedStages } from "./outline.ts";
 import type { CheckedFacts, ImageDraft, PlanWarning, PlatformPlan, Step } from "./plan.ts";
 import { argumentNames, type PlannedStage, plainSteps, planStage, stageNumbering } from "./plan-stage.ts";
+import { plannedScans } from "./planned-scans.ts";
 import { linkOf, linksOf, reachable, refuseCycles } from "./stage-links.ts";
 import { baseVertex, platformOfImage, type StageStart, startFromStage, startOutside } from "./stage-start.ts";
 import type { Globals, SourceAsker } from "./stage-state.ts";
@@ -60,6 +61,7 @@ export async function planPlatform(planning: PlatformPlanning): Promise<PlannedP
       return stage && draftOf(stage, planning);
     }),
     steps: stepsOf(found.nodes.slice(0, target + 1), planned, dockerfile),
+    scans: scansOf(found.nodes, planned, { target, request }),
     argumentNames: argumentNames(found.nodes, dockerfile),
     outlined: { target, nodes: found.nodes, stages: planned, globals: planning.globals },
     checked: {
@@ -253,6 +255,16 @@ function sourceVertex(outside: Outside, { request, platform }: PlatformPlanning)
   const made = baseVertex(outside, { dialect: request.dialect, platform, location: undefined, nameOf: (text) => text });
   sourceVertices.set(outside, made);
   return made;
+}
+
+function scansOf(
+  nodes: readonly StageNode[],
+  planned: ReadonlyMap<number, PlannedStage>,
+  { target, request }: { readonly target: number; readonly request: BuildRequest },
+) {
+  const stages = [...planned].map(([index, { state }]) => ({ index, name: nodes[index]!.name, state }));
+  const others = stages.filter(({ index }) => index !== target);
+  return plannedScans(request.buildArgs, stages.find(({ index }) => index === target)!, others);
 }
 
 const draftOf = ({ start, state }: PlannedStage, planning: PlatformPlanning): ImageDraft => ({

@@ -24,6 +24,13 @@ export interface PlatformPlan {
   readonly stages: readonly (ImageDraft | undefined)[];
   /** As the classic builder counts. */
   readonly steps: readonly Step[];
+  readonly scans: PlannedScans;
+}
+
+/** What else than the result is looked through for packages, where they are asked for. */
+export interface PlannedScans {
+  readonly context: boolean;
+  readonly stages: readonly { readonly name: string; readonly top: Vertex }[];
 }
 
 /** An image whose layers are not known yet. */

@@ -2,7 +2,9 @@
 import { HullError } from "../../platform/errors.ts";
 import { parseLabels } from "../container-options/environment.ts";
 import { extraHost } from "../container-options/networks.ts";
-import { type FlagValues, parseBytes } from "../flags.ts";
+import { type FlagValues, parseBool, parseBytes } from "../flags.ts";
+
+import { splitFields } from "./fields.ts";
 
 export type Attributes = Readonly<Record<string, string>>;
 
@@ -23,6 +25,7 @@ export function frontendAttributes(flags: FlagValues, dockerfile: string): Recor
     ...(flags.bool("no-cache") && { "no-cache": "" }),
     "image-resolve-mode": flags.bool("pull") ? "pull" : "local",
     ...prefixed("build-arg:", buildArguments(flags.list("build-arg"))),
+    ...attestations(flags),
     ...prefixed("label:", parseLabels(flags.list("label"), [])),
   };
 }
@@ -62,6 +65,30 @@ function resourceLimits(flags: FlagValues): Attributes {
   };
 }
 
+/** --attest, --provenance and --sbom, which are shorthands of it; of a type the last counts. */
+function attestations(flags: FlagValues): Attributes {
+  const short = (type: string): string[] => {
+    const value = flags.text(type);
+    if (value === undefined) return [];
+    const given = parseBool(value);
+    return [given === undefined ? `type=${type},${value}` : `type=${type},disabled=${!given}`];
+  };
+  const specs = [...flags.list("attest"), ...short("provenance"), ...short("sbom")];
+  return Object.fromEntries(
+    specs.flatMap((spec) => {
+      const fields = splitFields(spec).map((field) => (field.includes("=") ? field : `${field}=true`));
+      const type = fields.find((field) => field.startsWith("type="))?.slice("type=".length);
+      if (!type)
+        throw new HullError(
+          "invalid-argument",
+          `attestation ${JSON.stringify(spec)} has no type: use type=provenance or type=sbom`,
+        );
+      const rest = fields.filter((field) => !field.startsWith("type=") && field !== "disabled=false");
+      return [[`attest:${type}`, rest.join(",")]];
+    }),
+  );
+}
+
 /** A name without a value has the environment's; without one there it is not set. */
 function buildArguments(specs: readonly string[]): Record<string, string> {
   const pairs = specs.map((spec): [string, string | undefined] => {
@@ -77,7 +104,7 @@ export function entitlementsOf(flags: FlagValues): string[] {
   return [...new Set([...flags.list("allow"), ...hosts])];
 }
 
-const absent = ["annotation", "attest", "cache-to", "provenance", "sbom", "squash"];
+const absent = ["annotation", "cache-to", "squash"];
 
 /** Throws unimplemented for what would be left undone without a word; "false" asks for nothing. */
 export function refuseAbsent(flags: FlagValues): void {

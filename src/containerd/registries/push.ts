@@ -6,8 +6,7 @@ import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../oci/digest.ts";
-import { type Descriptor, isIndex, type Manifest, mediaTypes, parseManifestOrIndex } from "../../oci/image.ts";
-import { hostPlatform } from "../../oci/platform.ts";
+import { type Descriptor, type Manifest, mediaTypes } from "../../oci/image.ts";
 import { formatReference, type Reference } from "../../oci/reference.ts";
 import { codeOf, HullError } from "../../platform/errors.ts";
 import type { Credentials } from "../../registry/client/credentials.ts";
@@ -16,6 +15,7 @@ import type { RepositoryTarget, TransferProgress } from "../../registry/transfer
 import type { ResolvedImage } from "../images/image-details.ts";
 import { childLabels, GIVEN_LABEL, writeDocument } from "../images/image-writer.ts";
 import type { ImageRecord } from "../store/images.ts";
+import { type PushedDocument, type Sender, sendIndex } from "./push-index.ts";
 import type { RegistryHost } from "./registry-host.ts";
 import { sourceLabel, withSource } from "./source-label.ts";
 
@@ -42,11 +42,53 @@ const GZIP_LABEL = "hull.layer.gzip";
 
 export async function pushImage(host: RegistryHost, request: PushRequest): Promise<Descriptor> {
   const target = await host.target(request.reference, request.credentials);
-  using _ = host.tools.collector.hold();
-  const image = await host.tools.reader.resolve(request.namespace, request.record.target, hostPlatform());
-  return await new Push(host, request, { target, image }).run(); // Held until it is over.
+  const { namespace, record, reference } = request;
+  const { reader, collector } = host.tools;
+  using _ = collector.hold(); // Until it is over.
+  const sender: Sender = {
+    send: (image) => new Push(host, request, { target, image }).send(),
+    blob: (image, blob) => new Push(host, request, { target, image }).blob(blob, () => {}),
+    put: async (document) => {
+      await host.transfers.ask("putManifest", { target, ...document }, { signal: request.signal });
+    },
+    isThere: (digest) => isAtRegistry(host, { target, name: digest }, request.signal),
+  };
+  const image = await reader.resolve(namespace, record.target, undefined);
+  const pushed = await sender.send(image);
+  const index = await sendIndex(host, { namespace, target: record.target, image, pushed, reference }, sender);
+  const { bytes, descriptor } = index ?? pushed;
+  const { tag = "latest" } = reference;
+  await sender.put({ name: tag, mediaType: descriptor.mediaType, base64: bytes.toString("base64") });
+  nameIt(host, request, descriptor);
+  return descriptor;
 }
 
+async function isAtRegistry(
+  { transfers }: RegistryHost,
+  asked: { readonly target: RepositoryTarget; readonly name: string },
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return (await transfers.ask("head", asked, { signal })) !== null;
+  } catch (error) {
+    if (codeOf(error) !== "not-found") throw error;
+    return false;
+  }
+}
+
+/** Name and digest stand for what was pushed. */
+function nameIt({ tools }: RegistryHost, { namespace, reference, record }: PushRequest, target: Descriptor): void {
+  const { images } = tools.stores;
+  const plain: Descriptor = { mediaType: target.mediaType, digest: target.digest, size: target.size };
+  const byDigest = formatReference({ domain: reference.domain, path: reference.path, digest: target.digest });
+  images.point(namespace, { name: byDigest, target: plain, labels: {} }, false);
+  const name = formatReference(reference);
+  // Somebody may have moved the name meanwhile.
+  if (images.find(namespace, name)?.target.digest === record.target.digest)
+    images.point(namespace, { name, target: plain, labels: {} }, false);
+}
+
+/** One image. */
 class Push {
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
@@ -63,22 +105,11 @@ class Push {
     this.#image = image;
   }
 
-  async run(): Promise<Descriptor> {
-    const { manifest } = this.#image;
-    const { tag = "latest" } = this.request.reference;
+  /** All but the manifest, which is answered as it goes out. */
+  async send(): Promise<PushedDocument> {
     const layers = await this.#layers();
-    await this.#blob(manifest.config, () => {});
-    const pushed = await this.#manifest(layers);
-    const { bytes, descriptor } = pushed;
-    const document = { name: tag, mediaType: descriptor.mediaType, base64: bytes.toString("base64") };
-    const index = await this.#wholeIndex(descriptor);
-    if (index) {
-      await this.#put({ ...document, name: descriptor.digest });
-      await this.#put({ name: tag, mediaType: index.descriptor.mediaType, base64: index.bytes.toString("base64") });
-    } else await this.#put(document);
-    const sent = index?.descriptor ?? descriptor;
-    this.#name(sent);
-    return sent;
+    await this.blob(this.#image.manifest.config, () => {});
+    return this.#manifest(layers);
   }
 
   /** Top first, as dockerd tells them. One that fails ends the others. */
@@ -111,7 +142,7 @@ class Push {
       return layer;
     }
     const blob = await this.#compressed(layer, diffId);
-    await this.#blob(blob, tell);
+    await this.blob(blob, tell);
     return blob;
   }
 
@@ -153,7 +184,7 @@ class Push {
     }
   }
 
-  async #blob({ digest, size }: Descriptor, tell: (step: Omit<PushStep, "diffId">) => void): Promise<void> {
+  async blob({ digest, size }: Descriptor, tell: (step: Omit<PushStep, "diffId">) => void): Promise<void> {
     const { transfers, tools } = this.host;
     const { content } = tools.stores;
     const [target, signal, { namespace }] = [this.#target, this.#signal, this.request];
@@ -185,7 +216,7 @@ class Push {
   }
 
   /** As it was where its layers are; with the compressed ones in their place otherwise. */
-  async #manifest(layers: readonly Descriptor[]): Promise<{ readonly bytes: Buffer; readonly descriptor: Descriptor }> {
+  async #manifest(layers: readonly Descriptor[]): Promise<PushedDocument> {
     const { namespace } = this.request;
     const { manifest, manifestDescriptor } = this.#image;
     const { reader, stores } = this.host.tools;
@@ -200,53 +231,6 @@ class Push {
       labels,
     });
     return { bytes: made, descriptor };
-  }
-
-  /** The index that the name stands for, when this manifest is in it and all the others are here and at the registry. */
-  async #wholeIndex(
-    descriptor: Descriptor,
-  ): Promise<{ readonly bytes: Buffer; readonly descriptor: Descriptor } | undefined> {
-    const { namespace } = this.request;
-    const { target } = this.#image;
-    if (target.digest === this.#image.manifestDescriptor.digest) return undefined;
-    const bytes = await this.host.tools.reader.document(namespace, target.digest);
-    const index = parseManifestOrIndex(bytes, target.mediaType);
-    if (!isIndex(index) || !index.manifests.some(({ digest }) => digest === descriptor.digest)) return undefined;
-    for (const entry of index.manifests) {
-      if (entry.digest !== descriptor.digest && !(await this.#isAtRegistry(entry))) return undefined;
-    }
-    return { bytes, descriptor: { mediaType: index.mediaType, digest: target.digest, size: bytes.length } };
-  }
-
-  async #isAtRegistry({ digest }: Descriptor): Promise<boolean> {
-    try {
-      const found = await this.host.transfers.ask(
-        "head",
-        { target: this.#target, name: digest },
-        { signal: this.#signal },
-      );
-      return found !== null;
-    } catch (error) {
-      if (codeOf(error) !== "not-found") throw error;
-      return false;
-    }
-  }
-
-  async #put(document: { readonly name: string; readonly mediaType: string; readonly base64: string }): Promise<void> {
-    await this.host.transfers.ask("putManifest", { target: this.#target, ...document }, { signal: this.#signal });
-  }
-
-  /** Name and digest stand for what was pushed. */
-  #name(target: Descriptor): void {
-    const { namespace, reference, record } = this.request;
-    const { images } = this.host.tools.stores;
-    const plain: Descriptor = { mediaType: target.mediaType, digest: target.digest, size: target.size };
-    const byDigest = formatReference({ domain: reference.domain, path: reference.path, digest: target.digest });
-    images.point(namespace, { name: byDigest, target: plain, labels: {} }, false);
-    const name = formatReference(reference);
-    // Somebody may have moved the name meanwhile.
-    if (images.find(namespace, name)?.target.digest === record.target.digest)
-      images.point(namespace, { name, target: plain, labels: {} }, false);
   }
 }
 
