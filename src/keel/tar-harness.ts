@@ -10,10 +10,12 @@ export interface Member {
   readonly link?: string;
   readonly bytes?: Uint8Array;
   readonly mode?: number;
+  /** Of a device: major and minor. */
+  readonly device?: readonly [number, number];
 }
 
 /** One ustar header with its bytes, padded. The name must fit (100 bytes). */
-export function member({ name, type = "0", link = "", bytes = Buffer.alloc(0), mode = 0o644 }: Member): Buffer {
+export function member({ name, type = "0", link = "", bytes = Buffer.alloc(0), mode = 0o644, device }: Member): Buffer {
   const header = Buffer.alloc(BLOCK);
   header.write(name, 0, 100);
   header.write(mode.toString(8).padStart(7, "0"), 100);
@@ -25,6 +27,7 @@ export function member({ name, type = "0", link = "", bytes = Buffer.alloc(0), m
   header.write(type, 156);
   header.write(link, 157, 100);
   header.write("ustar\x0000", 257);
+  for (const [i, number] of (device ?? []).entries()) header.write(number.toString(8).padStart(7, "0"), 329 + 8 * i);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
   return Buffer.concat([header, bytes, Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK)]);

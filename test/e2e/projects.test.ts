@@ -11,8 +11,6 @@ import { comparable, listProjects, type Project, prepareContext, projectsDirecto
 
 const BUILD_MS = 120_000;
 const AT_ONCE = 3;
-/** Their layers differ still, or were not compared: of a directory that COPY --chown copies, the parents it makes are the new owner's with us, root's with dockerd. */
-const notCompared: ReadonlySet<string> = new Set(["python-web", "workdir-user-volume"]);
 const classic = listProjects().filter(({ needsBuildKit }) => !needsBuildKit);
 
 let engine: TestEngine;
@@ -107,7 +105,7 @@ test("saved, they have dockerd's configurations and layers, file by file", async
   ]);
   using made = new SavedImages(mine);
   using expected = new SavedImages(theirs);
-  for (const { name, usesTools } of classic.filter((project) => !notCompared.has(project.name))) {
+  for (const { name, usesTools } of classic) {
     const below = name === "c-library" ? 0 : usesTools ? 2 : 1;
     const [is, should] = [made, expected].map((images) => comparable(images.image(`${name}:latest`), below));
     assert.deepEqual(is, should, name);
