@@ -278,9 +278,17 @@ test("what cannot be attested is refused before anything is built", async () => 
   }
 });
 
-test("buildx builds with attestations and inspects what was pushed", { skip }, async () => {
+test("buildx builds with attestations and inspects what was pushed; its history has them", { skip }, async () => {
   const name = `${registry.host}/by-buildx:1`;
   await engine.must(buildx("build", "-t", name, ...given, "--provenance=mode=max", "--sbom=true", app()));
+  const kept = JSON.parse(
+    await engine.must(buildx("history", "inspect", "attachment", "--type", "provenance")),
+  ) as object;
+  assert.match(JSON.stringify(kept), /vanilla/);
+  assert.match(
+    await engine.must(buildx("history", "inspect", "attachment", "--type", "index")),
+    /attestation-manifest/,
+  );
   await engine.ok("push", name);
   const inspected = await engine.must(buildx("imagetools", "inspect", name));
   assert.match(inspected, /application\/vnd\.oci\.image\.index\.v1\+json/);
@@ -291,4 +299,10 @@ test("buildx builds with attestations and inspects what was pushed", { skip }, a
   assert.match(slsa, /mobyproject\.org\/buildkit@v1/);
   const spdx = await engine.must(buildx("imagetools", "inspect", "--format", "{{json .SBOM.SPDX.spdxVersion}}", name));
   assert.match(spdx, /SPDX-2\.3/);
+  const single = engine.directory("plain", { Dockerfile: "FROM busybox\nCMD true\n" });
+  await engine.must(buildx("build", "-t", "plain", single));
+  const target = JSON.parse(
+    await engine.must(buildx("history", "inspect", "attachment", "--type", "provenance")),
+  ) as Statement["predicate"];
+  assert.equal((target.predicate ?? target).buildType, "https://mobyproject.org/buildkit@v1");
 });

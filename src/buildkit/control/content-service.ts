@@ -1,25 +1,31 @@
-/** containerd.services.content.v1.Content, as far as clients read blobs of the history with it. */
+/** containerd.services.content.v1.Content, as far as clients read blobs of the history with it, and what its records name: images that were built. */
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { type ContainerdClient, call } from "../../containerd/client.ts";
 import type { Content } from "../../containerd/gen/containerd/services/content/v1/content_pb.ts";
 import { HullError } from "../../platform/errors.ts";
 import type { BuildHistory } from "../history/history.ts";
-import type { BlobRow } from "../history/history-table.ts";
 
-export function contentService(history: BuildHistory): Partial<ServiceImpl<typeof Content>> {
-  const blob = (digest: string): BlobRow => {
-    const found = history.blob(digest);
-    if (!found) throw new HullError("not-found", `content ${digest}: not found`);
-    return found;
-  };
+export function contentService(
+  history: BuildHistory,
+  stored: Pick<ContainerdClient["content"], "info" | "read">,
+): Partial<ServiceImpl<typeof Content>> {
   return {
-    info: ({ digest }) => {
-      const { size, madeMs } = blob(digest);
+    info: async (request, { signal }) => {
+      const { digest } = request;
+      const found = history.blob(digest);
+      if (!found) return stored.info({ digest }, call({ signal }));
+      const { size, madeMs } = found;
       const time = timestampFromMs(madeMs);
       return { info: { digest, size: BigInt(size), createdAt: time, updatedAt: time, labels: {} } };
     },
-    async *read({ digest, offset, size }) {
-      const total = blob(digest).size;
+    async *read({ digest, offset, size }, { signal }) {
+      const found = history.blob(digest);
+      if (!found) {
+        yield* stored.read({ digest, offset, size }, call({ signal }));
+        return;
+      }
+      const total = found.size;
       const from = Number(offset);
       if (from < 0 || from > total)
         throw new HullError("invalid-argument", `content ${digest} has ${total} bytes, none at ${from}`);

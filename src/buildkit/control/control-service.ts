@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ContainerdClient } from "../../containerd/client.ts";
 import { hostPlatform } from "../../oci/platform.ts";
 import { HullError } from "../../platform/errors.ts";
 import { HULL_VERSION } from "../../platform/version.ts";
@@ -17,6 +18,7 @@ import type {
   UsageRecordSchema,
 } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { WorkerRecordSchema } from "../gen/moby/buildkit/v1/types/worker_pb.ts";
+import type { BuildOutcome } from "../history/recording.ts";
 import type { Builds } from "./builds.ts";
 import { buildDockerfile, type FrontendParts, type FrontendResult } from "./dockerfile-frontend.ts";
 import { type ExporterAnswer, type ExportParts, exporterNamed } from "./exporters.ts";
@@ -24,6 +26,7 @@ import { headerOf } from "./grpc-connections.ts";
 import { historyService, pastStatus } from "./history-service.ts";
 import { internalStep } from "./internal-step.ts";
 import { LiveBuild } from "./live-build.ts";
+import { outcomeOf } from "./outcome.ts";
 import { predicatesOf } from "./predicates.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -38,6 +41,8 @@ export interface BuildCacheView {
 export interface ControlParts extends FrontendParts, RecordingParts {
   readonly builds: Builds;
   readonly exports: ExportParts;
+  /** Where images are. */
+  readonly content: Pick<ContainerdClient["content"], "info" | "read">;
   readonly cache: BuildCacheView;
   /** What the daemon allows. */
   readonly entitlements: () => readonly string[];
@@ -125,24 +130,29 @@ async function solve(
     internal: request.Internal,
   });
   const signal = AbortSignal.any([context.signal, live.signal, parts.ending]);
-  let [failure, response]: [unknown, Record<string, string>] = [undefined, {}];
+  let [failure, ended]: [unknown, Ended] = [undefined, { response: {}, result: undefined }];
   try {
     const options = parseAttestOptions(request.FrontendAttrs);
-    response = await answerOf(parts, { live, request, signal, exporters, options });
-    return { ExporterResponse: response };
+    ended = await answerOf(parts, { live, request, signal, exporters, options });
+    return { ExporterResponse: { ...ended.response } };
   } catch (error) {
     failure = error;
     throw error;
   } finally {
     parts.builds.remove(live);
-    recorded.end(failure, response);
+    recorded.end(failure, ended.response, ended.result);
   }
 }
 
+interface Ended {
+  readonly response: Readonly<Record<string, string>>;
+  readonly result: BuildOutcome | undefined;
+}
+
 /** What the client is told about the result, which is exported by then. */
-async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<string, string>> {
+async function answerOf(parts: ControlParts, asked: Asked): Promise<Ended> {
   const { images, multiPlatform, answer } = await resultOf(parts, asked);
-  if (answer) return { ...answer };
+  if (answer) return { response: answer, result: undefined };
   const { options } = asked;
   const predicates = await predicatesOf(parts.exports, {
     ...{ images, options, listener: asked.live.listen, signal: asked.signal },
@@ -178,7 +188,8 @@ async function answerOf(parts: ControlParts, asked: Asked): Promise<Record<strin
       ),
     );
   }
-  return Object.assign({}, ...answers) as Record<string, string>;
+  const response = Object.assign({}, ...answers) as Record<string, string>;
+  return { response, result: outcomeOf({ images, multiPlatform, predicates, answers }) };
 }
 
 /** Of exports to the client. */

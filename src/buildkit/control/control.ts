@@ -27,7 +27,7 @@ export function controlApi({ log, ...parts }: ControlApiParts): ControlApi {
   const all = { ...parts, builds, sessions, warn: (message: string) => log.warn(message) };
   const connections = new GrpcConnections(log);
   connections.routes.service(Control, controlService(all));
-  connections.routes.service(Content, contentService(all.history));
+  connections.routes.service(Content, contentService(all.history, all.content));
   connections.routes.service(LLBBridge, gatewayService(all));
   return {
     grpc: (socket, head) => connections.accept(socket, head),

@@ -123,6 +123,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   const control = controlApi({
     entitlements: () => allowed,
     ...classic,
+    content: containerd.content,
     layouts,
     contexts: new ClientContexts({
       directory: join(own, "contexts"),

@@ -5,7 +5,7 @@ import type { Tracer } from "../../trace/tracer.ts";
 import type { LiveBuild } from "../control/live-build.ts";
 import type { Exporter } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { BuildHistory } from "../history/history.ts";
-import type { Recording } from "../history/recording.ts";
+import type { BuildOutcome, Recording } from "../history/recording.ts";
 import { BuildSpans } from "./build-spans.ts";
 
 export interface RecordingParts {
@@ -44,12 +44,14 @@ export class RecordedBuild {
   }
 
   /** Returns at once; the rest is done behind. `error`: undefined when it went well. */
-  end(error: unknown, response: Readonly<Record<string, string>> = {}): void {
+  end(error: unknown, response: Readonly<Record<string, string>> = {}, result?: BuildOutcome): void {
     const { live, parts } = this;
     live.finish();
     this.#spans.end(error);
     const log = live.encodedStatus();
-    const kept = this.#recording ? parts.history.finish(this.#recording, { error, response, log }) : Promise.resolve();
+    const kept = this.#recording
+      ? parts.history.finish(this.#recording, { error, response, log, result })
+      : Promise.resolve();
     kept
       .then(() => live[Symbol.asyncDispose]())
       .catch((failure: unknown) => parts.warn(`after build ${live.ref}: ${messageOf(failure)}`));

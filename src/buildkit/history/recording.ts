@@ -8,6 +8,7 @@ import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import {
   type BuildHistoryRecord,
   BuildHistoryRecordSchema,
+  BuildResultInfoSchema,
   type Exporter,
 } from "../gen/moby/buildkit/v1/control_pb.ts";
 import { vertexId } from "../graph/vertex-id.ts";
@@ -18,6 +19,7 @@ import type { HistoryTable } from "./history-table.ts";
 
 const LOG_TYPE = "application/vnd.buildkit.status.v0";
 const ERROR_TYPE = "application/vnd.googeapis.google.rpc.status+proto";
+const IN_TOTO_TYPE = "application/vnd.in-toto+json";
 const CANCELLED = 1;
 const UNKNOWN = 2;
 
@@ -36,6 +38,22 @@ export interface BuildEnd {
   readonly response: Readonly<Record<string, string>>;
   /** Status messages, encoded. */
   readonly log: AsyncIterable<Uint8Array>;
+  /** undefined: there was none. */
+  readonly result?: BuildOutcome | undefined;
+}
+
+/** What a build came to. */
+export interface BuildOutcome {
+  /** By platform, also of one: else the record names none. */
+  readonly multiPlatform: boolean;
+  /** Said of an image; the text is made when it is written. */
+  readonly attested: readonly {
+    readonly platform: string;
+    readonly predicateType: string;
+    readonly text: () => string;
+  }[];
+  /** What was stored, by the exporter's index: a manifest or an index. */
+  readonly targets: ReadonlyMap<number, { readonly mediaType: string; readonly digest: string; readonly size: number }>;
 }
 
 export interface RecordingParts {
@@ -87,13 +105,14 @@ export class Recording {
   }
 
   /** Writes what is kept; the record as it stays. */
-  async finish({ error, response, log }: BuildEnd): Promise<BuildHistoryRecord> {
+  async finish({ error, response, log, result }: BuildEnd): Promise<BuildHistoryRecord> {
     const completedMs = this.parts.nowMs();
     const record = this.record();
     record.CompletedAt = timestampFromMs(completedMs);
     const logs = await this.#keep(this.parts.files.write(framed(log)));
     record.logs = descriptor(logs, LOG_TYPE);
     if (error !== undefined) await this.#fail(record, error);
+    if (result) await this.#keepResult(record, result);
     const steps = await this.#keepSteps();
     record.ExporterResponse = { ...response, [TRACE_KEY]: this.facts.traceId, [STEPS_KEY]: steps.digest };
     const { ref } = this.facts;
@@ -106,6 +125,21 @@ export class Recording {
     record.error = create(StatusSchema, { code, message: messageOf(error) });
     const whole = wholeStatus(error);
     if (whole) record.externalError = descriptor(await this.#keep(this.parts.files.write([whole])), ERROR_TYPE);
+  }
+
+  async #keepResult(record: BuildHistoryRecord, { multiPlatform, attested, targets }: BuildOutcome): Promise<void> {
+    const results = [...targets].map(
+      ([index, { mediaType, ...blob }]) => [index, descriptor(blob, mediaType)] as const,
+    );
+    const whole = create(BuildResultInfoSchema, { Results: Object.fromEntries(results) });
+    record.Result = whole;
+    for (const { platform, predicateType, text } of attested) {
+      const blob = await this.#keep(this.parts.files.write([Buffer.from(text())]));
+      const kept = { ...descriptor(blob, IN_TOTO_TYPE), annotations: { "in-toto.io/predicate-type": predicateType } };
+      const place = multiPlatform ? (record.Results[platform] ?? create(BuildResultInfoSchema)) : whole;
+      if (multiPlatform) record.Results[platform] = place;
+      place.Attestations.push(kept);
+    }
   }
 
   async #keepSteps(): Promise<WrittenBlob> {
