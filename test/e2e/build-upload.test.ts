@@ -117,6 +117,18 @@ test("a context of known length, all at once or slowly, then another request on 
   await connection.said(/200 OK.*OK$/s);
 });
 
+for (const program of ["xz", "bzip2"])
+  for (const framing of ["Content-Length", "chunked"] as const)
+    test(`a context that ${program} packed, ${framing}`, async () => {
+      const body = spawnSync(program, ["-c"], { input: context, maxBuffer: 2 * context.length }).stdout;
+      using connection = new Connection();
+      connection.head(framing === "chunked" ? "Transfer-Encoding: chunked" : `Content-Length: ${body.length}`);
+      if (framing === "chunked") await connection.write(`${body.length.toString(16)}\r\n`);
+      for (let at = 0; at < body.length; at += 100_000) await connection.write(body.subarray(at, at + 100_000));
+      if (framing === "chunked") await connection.write("\r\n0\r\n\r\n");
+      assert.match(await connection.said(whole), /Successfully built/);
+    });
+
 test("a request that comes together with the end of the body is answered, or the connection closed", async () => {
   using connection = new Connection();
   connection.head(`Content-Length: ${context.length}`);

@@ -11,16 +11,41 @@ async function* body(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
 }
 
+test("a receiver is done when what it received from has gone, however slow that is", async () => {
+  await using keel = await KeelServe.open();
+  const directory = mkdtempSync(join(tmpdir(), "hull-receive-"));
+  const slow = {
+    run: async (...[plan, options]: Parameters<KeelServe["run"]>) => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return keel.run(plan, options);
+    },
+  };
+  try {
+    const warnings: string[] = [];
+    const receiver = new ContextReceiver({ keel: slow, directory, warn: (message) => warnings.push(message) });
+    const tar = tarOf(member({ name: "a", bytes: Buffer.from("x") }));
+    await receiver.receive({ body: body(tar) }, AbortSignal.timeout(60_000));
+    const incoming = () => readdirSync(directory).filter((name) => name.startsWith("incoming-"));
+    assert.equal(incoming().length, 1);
+    await receiver.settled();
+    assert.deepEqual([incoming(), warnings], [[], []]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
 test("what clients sent stays over the builder's restarts, but not over the machine's", async () => {
   await using keel = await KeelServe.open();
   const directory = mkdtempSync(join(tmpdir(), "hull-receive-"));
   try {
     const receiver = () => new ContextReceiver({ keel, directory, warn: (message) => assert.fail(message) });
     await receiver().recover();
-    const tree = await receiver().receive(
+    const first = receiver();
+    const tree = await first.receive(
       { body: body(tarOf(member({ name: "a", bytes: Buffer.from("x") }))) },
       AbortSignal.timeout(60_000),
     );
+    await first.settled(); // keel ends with the test.
     assert.deepEqual(
       tree.entries.map(({ path }) => path),
       ["a"],

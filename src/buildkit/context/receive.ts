@@ -25,6 +25,8 @@ export interface ContextBody {
 
 export class ContextReceiver {
   readonly #objects: string;
+  /** Removals that nobody waits for. */
+  readonly #endings = new Set<Promise<void>>();
 
   constructor(private readonly options: ReceiverOptions) {
     this.#objects = join(options.directory, "objects");
@@ -40,6 +42,11 @@ export class ContextReceiver {
     const isLeft = (name: string) => name.startsWith("incoming-");
     for (const name of readdirSync(this.options.directory).filter(isLeft)) await this.#remove(name);
     for (const name of readdirSync(this.#objects).filter(isLeft)) unlinkSync(join(this.#objects, name));
+  }
+
+  /** What was received is used; what it was taken from has gone too, which keel is needed for. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#endings);
   }
 
   async #forgetOthersBoot(): Promise<void> {
@@ -98,8 +105,10 @@ export class ContextReceiver {
     try {
       return await work(path);
     } finally {
-      // Nobody waits for it.
-      this.#remove(name).catch((error: unknown) => this.options.warn(`${path}: ${messageOf(error)}`));
+      const ending = this.#remove(name)
+        .catch((error: unknown) => this.options.warn(`${path}: ${messageOf(error)}`))
+        .finally(() => this.#endings.delete(ending));
+      this.#endings.add(ending);
     }
   }
 

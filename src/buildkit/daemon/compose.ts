@@ -67,6 +67,7 @@ export async function composeBuilder(parts: BuilderParts): Promise<Builder> {
   await files.recover();
   const contexts = new ContextReceiver({ keel, directory: join(own, "contexts"), warn });
   await contexts.recover();
+  stack.defer(() => contexts.settled());
   const downloads = await openDownloads({ directory: own, contexts, keel, env: process.env });
   const caches = new CacheMounts(join(own, "cache-mounts"), keel);
   const networks = new NetdNetworks(stack.use(openNetdClient(execRoot)));

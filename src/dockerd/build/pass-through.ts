@@ -56,10 +56,17 @@ export async function askBuilder(
   }
 }
 
+/** xz and bzip2: programs unpack them, from a file. */
+const packedElsewhere = [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), Buffer.from("BZh")];
+const MAGIC_BYTES = 6;
+
 /** Where hull-buildkitd can read a request's body without us; null: it can't. */
-export function uploadAt({ body }: ApiRequest): UploadAt | null {
+export async function uploadAt({ body }: ApiRequest): Promise<UploadAt | null> {
+  if (body.descriptor === undefined || body.isEmpty) return null;
+  const begin = await body.begin(MAGIC_BYTES);
   const { descriptor, framing } = body;
-  if (descriptor === undefined || body.isEmpty) return null;
+  if (descriptor === undefined || packedElsewhere.some((magic) => begin.subarray(0, magic.length).equals(magic)))
+    return null;
   return { pid: process.pid, fd: descriptor, framing: framing.kind === "length" ? String(framing.bytes) : "chunked" };
 }
 

@@ -32,7 +32,7 @@ export const buildRoutes = (ports: BuildPorts): readonly Route[] => [
 ];
 
 async function build({ builder, images }: BuildPorts, request: ApiRequest, response: ApiResponse): Promise<void> {
-  const upload = uploadAt(request);
+  const upload = await uploadAt(request);
   const connection = await askBuilder(builder, "build", request, upload);
   await passBuild({ connection, upload }, { request, response, onBuilt: (built) => take(images, built) });
 }

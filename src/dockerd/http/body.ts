@@ -43,6 +43,29 @@ export class RequestBody implements AsyncIterable<Buffer> {
     return this.#started || this.#finished ? undefined : descriptorOf(this.input.socket);
   }
 
+  /** How the body begins, of which nothing is taken: `length` bytes, or fewer where it ends or its coding is damaged. */
+  async begin(length: number): Promise<Buffer> {
+    let received: Buffer = Buffer.alloc(0);
+    let begin = this.#beginIn(received);
+    while (begin.bytes.length < Math.min(length, begin.most) && received.length <= MAX_LINE_BYTES) {
+      const chunk = await this.input.next();
+      if (!chunk) break;
+      received = Buffer.concat([received, chunk]);
+      begin = this.#beginIn(received);
+    }
+    this.input.unshift(received);
+    return begin.bytes.subarray(0, Math.min(length, begin.most));
+  }
+
+  /** What is here of the body, or of its first chunk, and how much there can be. */
+  #beginIn(received: Buffer): { readonly bytes: Buffer; readonly most: number } {
+    if (this.framing.kind === "length") return { bytes: received, most: this.framing.bytes };
+    const line = received.indexOf(10);
+    if (line < 0) return { bytes: received.subarray(0, 0), most: Number.POSITIVE_INFINITY };
+    const size = Number.parseInt(received.toString("latin1", 0, line), 16);
+    return { bytes: received.subarray(line + 1), most: Number.isNaN(size) ? 0 : size };
+  }
+
   /** From now on another process reads the connection, until `attach`. Answers what has been received of the body, in its coding. */
   detach(): Promise<Buffer> {
     if (!this.#started) this.onFirstRead();
