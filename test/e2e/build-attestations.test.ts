@@ -1,7 +1,7 @@
 /** What is attested of images: provenance and lists of their packages, as they are stored, shown, pushed and kept in the history. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { buildxPlugin } from "../buildx-plugin.ts";
@@ -260,6 +260,35 @@ test("several platforms go to a registry whole", async () => {
     const { layers } = JSON.parse(readFileSync(registry.blobPath(digest), "utf8")) as Manifest;
     for (const layer of layers) assert.equal(readFileSync(registry.blobPath(layer.digest)).length, layer.size);
   }
+});
+
+test("of a result as files it is written beside them, about each of them", async () => {
+  const directory = engine.directory("files", { Dockerfile: "FROM scratch\nCOPY sub /sub\n", "sub/f": "one\n" });
+  const flags = ["--provenance=mode=min", "--sbom=true"];
+  const out = engine.path("files-out");
+  await engine.must(build(...flags, "-o", out, directory));
+  assert.deepEqual(readdirSync(out).sort(), ["provenance.json", "sbom.spdx.json", "sub"]);
+  const one = { sha256: createHash("sha256").update("one\n").digest("hex") };
+  for (const [name, type] of [
+    ["provenance.json", SLSA_02],
+    ["sbom.spdx.json", SPDX],
+  ] as const) {
+    const { subject, predicateType } = JSON.parse(readFileSync(join(out, name), "utf8")) as Statement;
+    assert.deepEqual([subject, predicateType], [[{ name: "sub/f", digest: one }], type]);
+  }
+  const tar = engine.path("files.tar");
+  const platforms = ["--platform", "linux/amd64,linux/arm64"];
+  await engine.must(build(...flags, ...platforms, "-o", `type=tar,dest=${tar},attestation-prefix=my-`, directory));
+  const listed = await engine.must(run(["tar", "-tf", tar], {}));
+  for (const place of ["linux_amd64", "linux_arm64"])
+    for (const name of ["my-provenance.json", "my-sbom.spdx.json", "sub/f"])
+      assert.ok(listed.split("\n").includes(`${place}/${name}`), listed);
+  const taken = engine.directory("taken", {
+    Dockerfile: "FROM scratch\nCOPY provenance.json /\n",
+    "provenance.json": "{}",
+  });
+  const refused = await build(...flags, "-o", engine.path("taken-out"), taken);
+  assert.match(refused.stderr, /the result has a file of this name; choose another attestation-prefix/);
 });
 
 test("what cannot be attested is refused before anything is built", async () => {

@@ -156,10 +156,11 @@ export class KeelFiles implements Files {
     return this.#view(directories);
   }
 
-  /** Everything below a directory that is no link; files without their hashes. */
-  async list(root: string, signal: AbortSignal): Promise<FileEntry[]> {
+  /** Everything below a directory that is no link; files without their hashes, unless they are wanted. */
+  async list(root: string, signal: AbortSignal, hashed = false): Promise<FileEntry[]> {
     await using list = this.#file();
-    await this.#keel(["index", "--root", root, "--path", "/", "--index", list.path, "--unread"], "ignore", signal);
+    const args = ["index", "--root", root, "--path", "/", "--index", list.path];
+    await this.#keel(hashed ? args : [...args, "--unread"], "ignore", signal);
     return entriesIn(list.path);
   }
 

@@ -9,6 +9,7 @@ import type { ImageOrder, Statement, WrittenImage } from "../daemon/image-writer
 import type { FileEntry } from "../files/entry.ts";
 import type { Exporter } from "../gen/moby/buildkit/v1/control_pb.ts";
 import type { LayerStack } from "../solver/ports.ts";
+import { type ResultDocument, resultDocuments } from "./result-documents.ts";
 import { type DirectoryPart, type SendCall, sendDirectories, sendTars } from "./send-results.ts";
 import type { Session } from "./session.ts";
 
@@ -26,8 +27,8 @@ export interface ResultView extends AsyncDisposable {
   readonly path: string;
   /** Of a file, links meaning the view's own root; undefined: missing, no regular file, or larger. */
   read(path: string, maxBytes: number): Promise<Buffer | undefined>;
-  /** Everything in it; files without their hashes. */
-  list(signal: AbortSignal): Promise<readonly FileEntry[]>;
+  /** Everything in it; files without their hashes, unless they are wanted. */
+  list(signal: AbortSignal, hashed?: boolean): Promise<readonly FileEntry[]>;
 }
 
 export interface ExportCall {
@@ -53,13 +54,14 @@ const exporters: Readonly<Record<string, Export>> = {
   image: toImage,
   local: sending(async (call, views) => {
     const parts: DirectoryPart[] = [];
-    for (const { name, view } of views) parts.push({ name, root: view.path, entries: await view.list(call.signal) });
+    for (const { name, view, documents } of views)
+      parts.push({ name, root: view.path, documents, entries: await view.list(call.signal) });
     await sendDirectories(call, parts);
   }),
   tar: sending((call, views) =>
     sendTars(
       call,
-      views.map(({ name, view }) => ({ name, root: view.path })),
+      views.map(({ name, view, documents }) => ({ name, root: view.path, documents })),
     ),
   ),
 };
@@ -79,10 +81,11 @@ interface NamedView {
   /** The directory that it goes to; "" for the root. */
   readonly name: string;
   readonly view: ResultView;
+  readonly documents: readonly ResultDocument[];
 }
 
 function sending(send: (call: SendCall, views: readonly NamedView[]) => Promise<void>): Export {
-  return async (parts, { exporter, images, multiPlatform, index, session, onBytes, signal }) => {
+  return async (parts, { exporter, images, multiPlatform, predicates, index, session, onBytes, signal }) => {
     if (images.length === 0) return {};
     const splits = isSplit(exporter, multiPlatform);
     if (!splits && images.length > 1)
@@ -94,7 +97,9 @@ function sending(send: (call: SendCall, views: readonly NamedView[]) => Promise<
     const views: NamedView[] = [];
     for (const image of images) {
       const view = open.use(await parts.view(image.stack));
-      views.push({ name: splits ? image.platform.replaceAll("/", "_") : "", view });
+      const said = { predicates: predicates.get(image) ?? [], prefix: exporter.Attrs["attestation-prefix"] ?? "" };
+      const documents = await resultDocuments(image, { ...said, view, signal });
+      views.push({ name: splits ? image.platform.replaceAll("/", "_") : "", view, documents });
     }
     await send({ session: await session(), index, onBytes, signal }, views);
     return {};

@@ -3,11 +3,13 @@ import { open } from "node:fs/promises";
 import type { DescMethodStreaming } from "@bufbuild/protobuf";
 import { HullError } from "../../platform/errors.ts";
 import { keelPath } from "../../platform/paths.ts";
+import { fileTarEnd, fileTarHead } from "../context/file-tar.ts";
 import { failureIn, outcomeOf, spawnGroup } from "../context/keel-process.ts";
 import { comparePaths, type FileEntry } from "../files/entry.ts";
 import { encodePath } from "../files/path-text.ts";
 import { sendEntries } from "../files/transfer/send-entries.ts";
 import { FileSend, FileSync } from "../gen/moby/filesync/v1/filesync_pb.ts";
+import type { ResultDocument } from "./result-documents.ts";
 import type { Session } from "./session.ts";
 
 export interface SendCall {
@@ -35,6 +37,8 @@ export interface ResultPart {
   readonly name: string;
   /** Where it is seen. */
   readonly root: string;
+  /** Files beside those of the root. */
+  readonly documents: readonly ResultDocument[];
 }
 
 export interface DirectoryPart extends ResultPart {
@@ -46,21 +50,39 @@ export interface DirectoryPart extends ResultPart {
 export function sendDirectories(call: SendCall, parts: readonly DirectoryPart[]): Promise<void> {
   const { session, onBytes } = call;
   const places = new Map<FileEntry, Buffer>();
-  const entries = parts.flatMap(({ name, root, entries }) =>
-    entries
+  const written = new Map<FileEntry, Buffer>();
+  const entries = parts.flatMap(({ name, root, documents, entries }) => [
+    ...documents.map(({ path, bytes, mtimeNs }) => {
+      const entry = { ...documentEntry, path: name === "" ? path : `${name}/${path}`, size: bytes.length, mtimeNs };
+      written.set(entry, bytes);
+      return entry;
+    }),
+    ...entries
       .filter(({ path, kind }) => (path !== "" || name !== "") && kind !== "socket")
       .map((entry) => {
         const placed = name === "" ? entry : below(name, entry);
         places.set(placed, Buffer.concat([Buffer.from(`${root}/`), encodePath(entry.path)]));
         return placed;
       }),
-  );
+  ]);
   return sendEntries({
-    entries: parts.length > 1 ? entries.sort((a, b) => comparePaths(a.path, b.path)) : entries,
+    entries: entries.sort((a, b) => comparePaths(a.path, b.path)),
     open: (ours) => session.converse(sendDirectoryMethod, optionsOf(call), ours),
-    read: (entry) => bytesOf(places.get(entry)!),
+    read: (entry) => bytesIn(written.get(entry)) ?? bytesOf(places.get(entry)!),
     onBytes,
   });
+}
+
+const documentEntry: Omit<FileEntry, "path" | "size" | "mtimeNs"> = {
+  ...{ kind: "file", mode: 0o600, uid: 0, gid: 0, sha256: "", linkTarget: "", hardLinkTo: "" },
+  ...{ deviceMajor: 0, deviceMinor: 0, xattrs: [] },
+};
+
+function bytesIn(bytes: Buffer | undefined): AsyncIterable<Uint8Array> | undefined {
+  if (!bytes) return undefined;
+  return (async function* () {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+  })();
 }
 
 const below = (name: string, entry: FileEntry): FileEntry => ({
@@ -87,18 +109,33 @@ const MESSAGE_BYTES = 1024 * 1024;
 export async function sendTars(call: SendCall, parts: readonly ResultPart[]): Promise<void> {
   const { session, onBytes, signal } = call;
   async function* messages(): AsyncGenerator<{ data: Uint8Array }> {
-    for (const [index, part] of parts.entries()) {
-      const bytes = archiveOf(part, signal);
-      for await (const chunk of index === parts.length - 1 ? bytes : withoutEnd(bytes))
-        for (let at = 0; at < chunk.length; at += MESSAGE_BYTES) {
-          const data = chunk.subarray(at, at + MESSAGE_BYTES);
-          yield { data };
-          onBytes(data.length);
-        }
+    for await (const chunk of archives(parts, signal)) {
+      for (let at = 0; at < chunk.length; at += MESSAGE_BYTES) {
+        const data = chunk.subarray(at, at + MESSAGE_BYTES);
+        yield { data };
+        onBytes(data.length);
+      }
     }
   }
   // The client answers with the end of its half once it has everything.
   for await (const _ of session.converse(FileSend.method.diffCopy, optionsOf(call), messages()));
+}
+
+/** One after the other. */
+async function* archives(parts: readonly ResultPart[], signal: AbortSignal): AsyncGenerator<Buffer> {
+  for (const [index, part] of parts.entries()) {
+    const archive = archiveOf(part, signal);
+    if (index === parts.length - 1 && part.documents.length === 0) return yield* archive;
+    yield* withoutEnd(archive);
+    for (const { path, bytes, mtimeNs } of part.documents) {
+      const name = part.name === "" ? path : `${part.name}/${path}`;
+      const { length: size } = bytes;
+      yield fileTarHead({ name, size, mtimeNs, mode: documentEntry.mode, uid: 0, gid: 0 });
+      yield bytes;
+      yield fileTarEnd(size).subarray(0, -TAR_END_BYTES);
+    }
+  }
+  yield fileTarEnd(0);
 }
 
 async function* archiveOf({ name, root }: ResultPart, signal: AbortSignal): AsyncGenerator<Buffer> {

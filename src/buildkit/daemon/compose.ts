@@ -202,7 +202,7 @@ class Builds {
 
 async function resultView(files: KeelFiles, directories: readonly string[]): Promise<ResultView> {
   const view = await files.view(directories);
-  const list = (signal: AbortSignal) => files.list(view.path, signal);
+  const list = (signal: AbortSignal, hashed?: boolean) => files.list(view.path, signal, hashed);
   const read = (path: string, maxBytes: number) => findIn(view.path, path, maxBytes);
   return { path: view.path, list, read, [Symbol.asyncDispose]: () => view[Symbol.asyncDispose]() };
 }
