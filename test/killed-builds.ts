@@ -17,7 +17,6 @@ const dockerfile = `FROM busybox AS made
 ARG ROUND
 RUN mkdir -p /out/deep && for i in $(seq 100); do echo $i > /out/deep/$i; done; ln /out/deep/1 /out/name; chmod 4755 /out/deep/2
 COPY files /out/files
-RUN cat /out/files/* | sha256sum > /out/sum
 
 FROM busybox AS unpacked
 ARG ROUND
@@ -55,13 +54,18 @@ export interface BuildRequest {
   readonly client: Client;
   readonly directory: string;
   readonly round: string;
+  /** "killed" unless given. */
+  readonly tag?: string;
   readonly args?: readonly string[];
 }
 
 /** Begins a build; `said` grows while it goes on. */
-export function beginBuild(engine: TestEngine, { client, directory, round, args = [] }: BuildRequest): Building {
+export function beginBuild(
+  engine: TestEngine,
+  { client, directory, round, tag = "killed", args = [] }: BuildRequest,
+): Building {
   const command = client === "docker" ? "docker" : join(root, "dist/bin/hull");
-  const all = ["build", "-t", "killed", "--build-arg", `ROUND=${round}`, ...args, directory];
+  const all = ["build", "-t", tag, "--build-arg", `ROUND=${round}`, ...args, directory];
   const env = {
     ...process.env,
     DOCKER_HOST: `unix://${engine.socket}`,
@@ -107,12 +111,15 @@ function plainSteps(said: string, ended: RegExp): ReadonlySet<string> {
   return new Set([...said.matchAll(ended)].flatMap(([, id]) => names.get(id!) ?? []));
 }
 
-/** All layers of the image, file by file; what the engine that built it gives out. */
-export async function filesOf(engine: TestEngine): Promise<readonly Record<string, string>[]> {
+/** All layers of each image, file by file; what the engine that built it gives out. */
+export async function filesOf(
+  engine: TestEngine,
+  names: readonly string[],
+): Promise<readonly (readonly Record<string, string>[])[]> {
   const archive = engine.path("killed.tar");
-  await engine.ok("save", "-o", archive, "killed");
+  await engine.ok("save", "-o", archive, ...names);
   using images = new SavedImages(archive);
-  return images.image("killed:latest").layers.map((layer) => layer.files());
+  return names.map((name) => images.image(name).layers.map((layer) => layer.files()));
 }
 
 const entries = (path: string): readonly string[] =>
